@@ -88,7 +88,7 @@ Error errnoError(int error_number, std::string_view call, std::string_view objec
 #define TRY(lhs, expr) BERTH_TRY_(BERTH_JOIN(try_result_, __COUNTER__), lhs, expr)
 
 /// TRY_VOID(ledger.append(entry)): go on, or return the error.
-#define TRY_VOID(expr)                                                                                \
-  do {                                                                                                \
+#define TRY_VOID(expr)                                                                              \
+  do {                                                                                              \
     if (auto try_result = (expr); !try_result) return ::berth::fail(std::move(try_result).error()); \
   } while (false)

@@ -14,7 +14,8 @@ class Guarded {
   Guarded() = default;
   explicit Guarded(T value) : value_(std::move(value)) {}
 
-  /// Runs fn(T&) under the lock and returns what it returns, by value. fn does no I/O and takes no other lock.
+  /// Runs fn(T&) under the lock and returns what it returns, by value. fn does no I/O and takes no other
+  /// lock.
   template <typename Fn>
   auto with(Fn&& fn) {
     const std::scoped_lock lock(mutex_);

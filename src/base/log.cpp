@@ -1,11 +1,11 @@
 #include "base/log.h"
 
-#include <unistd.h>
-
 #include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdlib>
+
+#include <unistd.h>
 
 namespace berth {
 namespace {

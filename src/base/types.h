@@ -18,8 +18,8 @@ struct Named {
   auto operator<=>(const Named&) const = default;
 };
 
-using GpuUuid = Named<struct GpuUuidTag>;          // "GPU-5f3c...", as NVML spells it.
-using PciAddress = Named<struct PciAddressTag>;    // "0000:3b:00.0": domain of 4 digits, lower case.
+using GpuUuid = Named<struct GpuUuidTag>;        // "GPU-5f3c...", as NVML spells it.
+using PciAddress = Named<struct PciAddressTag>;  // "0000:3b:00.0": domain of 4 digits, lower case.
 using WorkloadName = Named<struct WorkloadNameTag>;
 using OperationId = Named<struct OperationIdTag>;  // "op-12".
 using ContainerId = Named<struct ContainerIdTag>;  // The engine's id, 64 hex digits.
