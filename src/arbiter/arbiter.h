@@ -1,0 +1,135 @@
+// Who gets which GPU: a pure function over plain values.
+//
+// decide() looks at the state and one request and returns either a plan or a refusal made of reasons (rule
+// B17). It does no I/O, keeps nothing and asks no clock; the service carries plans out and the ledger
+// remembers them. Placement among several possible GPUs is best fit with least new fragmentation (the FGD
+// measure, Weng et al., USENIX ATC'23).
+#pragma once
+
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/error.h"
+#include "base/types.h"
+#include "ledger/state.h"
+
+namespace berth::arbiter {
+
+/// `appliance` follows every A rule; `elastic` changes A5 into B5.
+enum class Arbitration : std::uint8_t { Appliance, Elastic };
+
+/// Which rungs this box has; what B15 is decided by.
+struct Capabilities {
+  bool dmem = false;
+  bool mps_v3 = false;
+  bool mps_v2 = true;
+  bool guard = false;
+};
+
+struct Policy {
+  Arbitration arbitration = Arbitration::Appliance;
+  Capabilities capabilities;
+  int mps_client_limit = 48;  // Berths per GPU under MPS (peers.md 3.4).
+};
+
+/// A VM's or a reservation's whole GPUs (A2). Already granted to this holder: an empty plan.
+struct ClaimWholeGpus {
+  ledger::Holder holder;
+  int count = 0;
+};
+
+/// What one container asks for; at most one of `whole`, `named` and a share.
+struct ContainerClaim {
+  ledger::Holder holder;
+  int whole = 0;              // A12: N whole GPUs, exclusively.
+  std::string named;          // A10: one GPU by index or UUID, or "all" (refused when there are several).
+  Percent thread_percentage;  // A11: only has an effect where the GPU is in mode mps.
+  Percent compute;            // B14, counted; 0: none.
+  MiB memory;                 // B14, counted; 0: none.
+  bool best_effort = false;   // B15
+  std::string place;          // Where in the input it stands, for messages: "pods.yaml:12: container c".
+};
+
+/// Containers that are placed together or not at all, in this order.
+struct ClaimContainers {
+  std::vector<ContainerClaim> containers;
+};
+
+/// Gives back everything `holder` has. Nothing held: an empty plan. A GPU whose last berth ends goes from
+/// local to free, from vm to free, and stays with kubernetes.
+struct ReleaseHolder {
+  ledger::Holder holder;
+};
+
+struct EnableKubernetes {};  // A3. Enabled already: claims what is free now.
+struct DisableKubernetes {
+};  // Idle GPUs become free; those with Berth's containers become local and keep them.
+/// B9: takes idle GPUs from kubernetes; empty `gpu` means all idle ones. Refused for a GPU in use.
+struct ReleaseFromKubernetes {
+  std::optional<GpuUuid> gpu;
+};
+
+/// B16. Refused while berths are on the GPU unless `restart` (the service restarts their containers), and for
+/// a VM's GPU. Same mode: an empty plan. `exclusive` needs at most one berth even with `restart`.
+struct SetMode {
+  GpuUuid gpu;
+  ledger::Mode mode = ledger::Mode::TimeSlice;
+  bool restart = false;
+};
+
+using Request = std::variant<ClaimWholeGpus, ClaimContainers, ReleaseHolder, EnableKubernetes,
+                             DisableKubernetes, ReleaseFromKubernetes, SetMode>;
+
+struct ChangeOwner {
+  GpuUuid gpu;
+  ledger::Owner from;
+  ledger::Owner to;
+  bool operator==(const ChangeOwner&) const = default;
+};
+struct Grant {
+  ledger::Berth berth;  // With its id.
+  bool operator==(const Grant&) const = default;
+};
+struct Revoke {
+  ledger::Berth berth;
+  bool operator==(const Revoke&) const = default;
+};
+struct ChangeMode {
+  GpuUuid gpu;
+  ledger::Mode from = ledger::Mode::TimeSlice;
+  ledger::Mode to = ledger::Mode::TimeSlice;
+  bool restart_containers = false;
+  bool operator==(const ChangeMode&) const = default;
+};
+struct ChangeKubernetes {
+  ledger::Kubernetes from;
+  ledger::Kubernetes to;
+  bool operator==(const ChangeKubernetes&) const = default;
+};
+using Change = std::variant<ChangeOwner, Grant, Revoke, ChangeMode, ChangeKubernetes>;
+
+/// What to do, in order, and what to tell the caller besides.
+struct Plan {
+  std::vector<Change> changes;
+  std::vector<std::string>
+      warnings;  // "CUDA_MPS_ACTIVE_THREAD_PERCENTAGE has no effect: GPU 0 is in mode timeslice"
+};
+
+/// A plan, or an Error with code Refused, a stable `reason` (reasons.h) and one detail for every GPU
+/// considered: who holds it and what would free it. Requests that can never succeed are InvalidArgument
+/// (count < 0), unknown GPUs Refused with reason UnknownGpu.
+Result<Plan> decide(const ledger::State& state, const Request& request, const Policy& policy);
+
+/// The state after the plan. Precondition: the plan was decided for `state`.
+ledger::State apply(ledger::State state, const Plan& plan);
+
+/// One line for people: "GPU 0 (Tesla T4): free -> vm vm1".
+std::string describe(const Change& change, const ledger::State& state);
+
+/// Why `state` breaks A1 (two owners, berths that do not fit their owner, whole and shared together, sums
+/// over the GPU's size), or empty. Tests and the start-up check use it.
+std::string violation(const ledger::State& state);
+
+}  // namespace berth::arbiter
