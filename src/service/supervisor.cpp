@@ -34,6 +34,15 @@ std::optional<Step> stopNext(const WorkloadRecord& workload) {
   return StopContainer{active->name, false};
 }
 
+/// True when it was started under another sharing than its GPU's. A mode that has changed counts at once,
+/// since the new one cannot begin before the container is gone; a generation of MPS counts once it is there.
+bool outdated(const ContainerRecord& c, const World& world) {
+  const auto sharing = world.sharing.find(c.name);
+  if (sharing == world.sharing.end() || !c.sharing) return false;
+  const Sharing& now = sharing->second;
+  return now.mode != c.sharing->mode || (now.generation && *now.generation != c.sharing->mps_generation);
+}
+
 /// What a running container needs: its exit recorded, or a restart because its GPU's sharing changed.
 std::optional<Step> tendRunning(const ContainerRecord& c, const World& world) {
   const Seen* seen = seenOf(world, c.name);
@@ -42,16 +51,12 @@ std::optional<Step> tendRunning(const ContainerRecord& c, const World& world) {
   if (seen->state == Seen::State::Missing) {
     return RecordExit{c.name, kVanishedExitCode, "the engine no longer has this container"};
   }
-  const auto sharing = world.sharing.find(c.name);
-  if (sharing != world.sharing.end() && sharing->second && c.sharing && *sharing->second != *c.sharing) {
-    return StopContainer{c.name, true};
-  }
-  return std::nullopt;
+  return outdated(c, world) ? std::optional<Step>(StopContainer{c.name, true}) : std::nullopt;
 }
 
 bool gateOpen(const ContainerRecord& c, const World& world) {
   const auto sharing = world.sharing.find(c.name);
-  return sharing == world.sharing.end() || sharing->second.has_value();
+  return sharing == world.sharing.end() || sharing->second.generation.has_value();
 }
 
 bool restartsInPlace(const manifest::Workload& spec, const ContainerRecord& c) {

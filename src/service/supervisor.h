@@ -47,6 +47,13 @@ struct SharingStamp {
   bool operator==(const SharingStamp&) const = default;
 };
 
+/// How a container's GPU is to be shared now, and whether that is in force.
+struct Sharing {
+  ledger::Mode mode = ledger::Mode::TimeSlice;
+  std::optional<std::int64_t>
+      generation;  // MPS's, 0 without MPS; nullopt: not ready (MPS starting, GPU lost).
+};
+
 /// The durable row of one container of one pod.
 struct ContainerRecord {
   std::string name;  // "<workload>/<pod>/<container>": also its berths' holder.
@@ -88,9 +95,8 @@ struct Seen {
 
 struct World {
   std::map<std::string, Seen> containers;  // By record name; only those that have an engine id.
-  /// For containers with a GPU: the sharing in force, or nullopt while it is not ready (MPS starting, GPU
-  /// lost).
-  std::map<std::string, std::optional<SharingStamp>> sharing;
+  /// For containers with a GPU: how it is to be shared.
+  std::map<std::string, Sharing> sharing;
   WallTime now{};
 };
 

@@ -62,7 +62,7 @@ class Play {
       c.phase = Phase::Running;
       c.started = world.now;
       const auto sharing = world.sharing.find(name);
-      if (sharing != world.sharing.end()) c.sharing = sharing->second;
+      if (sharing != world.sharing.end()) c.sharing = {sharing->second.mode, *sharing->second.generation};
     }
     world.containers[name] = {Seen::State::Running, 0, ""};
   }
@@ -192,11 +192,14 @@ TEST(SupervisorTest, AContainerTheEngineLostIsTreatedAsAnExit) {
 TEST(SupervisorTest, B16AChangeOfSharingRestartsTheContainerOnceTheNewSharingIsReady) {
   Play play(Kind::Job, RestartPolicy::Never);
   play.begin();
-  play.world.sharing["w/0/c"] = SharingStamp{ledger::Mode::TimeSlice, 0};
+  play.world.sharing["w/0/c"] = Sharing{ledger::Mode::TimeSlice, 0};
   play.settle();
   ASSERT_TRUE(play.runs("w/0/c"));
 
-  play.world.sharing["w/0/c"] = SharingStamp{ledger::Mode::Mps, 1};
+  play.world.sharing["w/0/c"] = Sharing{ledger::Mode::Mps, std::nullopt};
+  play.settle();
+  EXPECT_EQ(play.at("w/0/c").phase, Phase::Waiting) << "stopped first: MPS cannot start beside it";
+  play.world.sharing["w/0/c"] = Sharing{ledger::Mode::Mps, 1};
   play.settle();
   EXPECT_TRUE(play.runs("w/0/c"));
   EXPECT_EQ(play.at("w/0/c").attempt, 2);
@@ -207,9 +210,22 @@ TEST(SupervisorTest, B16AChangeOfSharingRestartsTheContainerOnceTheNewSharingIsR
 TEST(SupervisorTest, WhileSharingIsNotReadyNothingStarts) {
   Play play(Kind::Job, RestartPolicy::Never);
   play.begin();
-  play.world.sharing["w/0/c"] = std::nullopt;
+  play.world.sharing["w/0/c"] = Sharing{ledger::Mode::Mps, std::nullopt};
   play.settle();
   EXPECT_EQ(stateName(play.workload), "pending");
+}
+
+TEST(SupervisorTest, ANewGenerationOfMpsRestartsItsClientsWhenItIsThere) {
+  Play play(Kind::Pod, RestartPolicy::Never);
+  play.begin();
+  play.world.sharing["w/0/c"] = Sharing{ledger::Mode::Mps, 1};
+  play.settle();
+  play.world.sharing["w/0/c"] = Sharing{ledger::Mode::Mps, std::nullopt};
+  play.settle();
+  EXPECT_TRUE(play.runs("w/0/c")) << "it may live on until the new server is there";
+  play.world.sharing["w/0/c"] = Sharing{ledger::Mode::Mps, 2};
+  play.settle();
+  EXPECT_EQ(play.at("w/0/c").sharing->mps_generation, 2);
 }
 
 TEST(SupervisorTest, AStartThatWasCutOffIsDoneAgain) {
