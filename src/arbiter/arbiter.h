@@ -3,7 +3,7 @@
 // decide() looks at the state and one request and returns either a plan or a refusal made of reasons (rule
 // B17). It does no I/O, keeps nothing and asks no clock; the service carries plans out and the ledger
 // remembers them. Placement among several possible GPUs is best fit with least new fragmentation (the FGD
-// measure, Weng et al., USENIX ATC'23).
+// measure, Weng et al., USENIX ATC'23; placement.h has its exact form here).
 #pragma once
 
 #include <optional>
@@ -16,6 +16,8 @@
 #include "ledger/state.h"
 
 namespace berth::arbiter {
+
+class Occupancy;
 
 /// `appliance` follows every A rule; `elastic` changes A5 into B5.
 enum class Arbitration : std::uint8_t { Appliance, Elastic };
@@ -34,7 +36,9 @@ struct Policy {
   int mps_client_limit = 48;  // Berths per GPU under MPS (peers.md 3.4).
 };
 
-/// A VM's or a reservation's whole GPUs (A2). Already granted to this holder: an empty plan.
+/// A VM's or a reservation's whole GPUs (A2). Already granted to this holder: an empty plan; another number
+/// of them granted: Conflict, reason AlreadyGranted. A VM takes over what a reservation of its name holds, as
+/// far as it needs it.
 struct ClaimWholeGpus {
   ledger::Holder holder;
   int count = 0;
@@ -52,13 +56,17 @@ struct ContainerClaim {
   std::string place;          // Where in the input it stands, for messages: "pods.yaml:12: container c".
 };
 
-/// Containers that are placed together or not at all, in this order.
+/// Containers that are placed together or not at all, granted in this order. Those that name a GPU choose
+/// first, then those that want whole ones, so that the order in a file does not decide whether all fit. A
+/// container that asks for nothing gets nothing. A holder that has berths already is Conflict, reason
+/// AlreadyGranted.
 struct ClaimContainers {
   std::vector<ContainerClaim> containers;
 };
 
 /// Gives back everything `holder` has. Nothing held: an empty plan. A GPU whose last berth ends goes from
-/// local to free, from vm to free, and stays with kubernetes.
+/// local to free, from vm to free, and stays with kubernetes. Conflict, reason GpuMoving, while one of its
+/// GPUs changes hands.
 struct ReleaseHolder {
   ledger::Holder holder;
 };
@@ -66,13 +74,16 @@ struct ReleaseHolder {
 struct EnableKubernetes {};  // A3. Enabled already: claims what is free now.
 struct DisableKubernetes {
 };  // Idle GPUs become free; those with Berth's containers become local and keep them.
-/// B9: takes idle GPUs from kubernetes; empty `gpu` means all idle ones. Refused for a GPU in use.
+/// B9: takes idle GPUs from kubernetes; empty `gpu` means all idle ones, with a warning for each one in use.
+/// Refused for a GPU in use or of another owner; a free one is an empty plan.
 struct ReleaseFromKubernetes {
   std::optional<GpuUuid> gpu;
 };
 
 /// B16. Refused while berths are on the GPU unless `restart` (the service restarts their containers), and for
-/// a VM's GPU. Same mode: an empty plan. `exclusive` needs at most one berth even with `restart`.
+/// a VM's GPU. Same mode: an empty plan. `exclusive` needs at most one berth even with `restart`. Berths
+/// whose rung is another one in the new mode are revoked and granted again under the same id; a limit that
+/// the new mode cannot enforce is refused (B15).
 struct SetMode {
   GpuUuid gpu;
   ledger::Mode mode = ledger::Mode::TimeSlice;
@@ -121,6 +132,10 @@ struct Plan {
 /// considered: who holds it and what would free it. Requests that can never succeed are InvalidArgument
 /// (count < 0), unknown GPUs Refused with reason UnknownGpu.
 Result<Plan> decide(const ledger::State& state, const Request& request, const Policy& policy);
+
+/// The same answer without walking the berths. Precondition: `occupancy` is the one of `state`.
+Result<Plan> decide(const ledger::State& state, const Occupancy& occupancy, const Request& request,
+                    const Policy& policy);
 
 /// The state after the plan. Precondition: the plan was decided for `state`.
 ledger::State apply(ledger::State state, const Plan& plan);

@@ -1,0 +1,96 @@
+// One decision in the making: the state it is about, what has been planned so far, and why GPUs were passed
+// over. Internal to the arbiter.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "arbiter/arbiter.h"
+#include "arbiter/occupancy.h"
+#include "base/error.h"
+#include "base/types.h"
+#include "ledger/state.h"
+
+namespace berth::arbiter {
+
+/// Why a GPU does not serve a claim. None: it would.
+enum class Obstacle : std::uint8_t {
+  None,
+  Vm,
+  KubernetesIdle,  // A5: free for the asking, but not by itself.
+  KubernetesBusy,
+  Cluster,  // B18: a kubelet is attached.
+  Local,
+  Quarantined,
+  Moving,
+  Unhealthy,
+  Lost,
+  HeldWhole,      // B13
+  Shared,         // B13, the other direction.
+  ExclusiveMode,  // B13
+  Compute,        // B14
+  Memory,         // B14
+  MpsClients,
+  Unenforceable,  // B15
+};
+
+std::string_view reasonFor(Obstacle obstacle);
+
+class Decision {
+ public:
+  /// `index` is the one of `state`, or nullptr: then the berths are walked once, here.
+  Decision(const ledger::State& state, const Occupancy* index, const Policy& policy);
+
+  const ledger::State& state() const { return state_; }
+  const Policy& policy() const { return policy_; }
+  const ledger::Gpu& gpu(std::size_t at) const { return state_.gpus[at]; }
+  std::size_t gpus() const { return state_.gpus.size(); }
+  /// What is on the GPU, counting what place() has put there.
+  const GpuUse& use(std::size_t at) const { return uses_[at]; }
+
+  /// Position of a GPU in the state, or -1.
+  int position(const GpuUuid& uuid) const;
+  std::vector<const ledger::Berth*> berthsOf(const ledger::Holder& holder) const;
+  /// The berths of every GPU, by position, placed ones included: one pass, for explanations.
+  std::vector<std::vector<const ledger::Berth*>> berthsByGpu() const;
+
+  /// Takes room for a berth (its id comes later) without planning anything yet.
+  void place(std::size_t at, const ledger::Berth& berth);
+
+  void changeOwner(std::size_t at, ledger::Owner to);
+  /// Grants under the next id.
+  void grant(ledger::Berth berth);
+  void revoke(const ledger::Berth& berth);
+  void add(Change change) { plan_.changes.push_back(std::move(change)); }
+  void warn(std::string warning) { plan_.warnings.push_back(std::move(warning)); }
+  Plan take() { return std::move(plan_); }
+
+ private:
+  const ledger::State& state_;
+  const Occupancy* index_;
+  const Policy& policy_;
+  std::vector<GpuUse> uses_;
+  std::vector<ledger::Berth> placed_;
+  std::int64_t next_berth_;
+  Plan plan_;
+};
+
+/// What a container may not have a GPU for, whatever it asks: its owner (A1, B18) or its health.
+Obstacle containerObstacle(const Decision& decision, std::size_t at);
+
+/// None for a GPU in good health.
+Obstacle healthObstacle(const ledger::Gpu& gpu);
+
+// The deciders, one per kind of request. Each returns its plan or a refusal.
+Result<Plan> decideWholeGpus(Decision& decision, const ClaimWholeGpus& claim);
+Result<Plan> decideContainers(Decision& decision, const ClaimContainers& claim);
+Result<Plan> decideRelease(Decision& decision, const ReleaseHolder& release);
+Result<Plan> decideEnableKubernetes(Decision& decision);
+Result<Plan> decideDisableKubernetes(Decision& decision);
+Result<Plan> decideReleaseFromKubernetes(Decision& decision, const ReleaseFromKubernetes& release);
+Result<Plan> decideSetMode(Decision& decision, const SetMode& request);
+
+}  // namespace berth::arbiter
