@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -13,10 +14,11 @@
 
 namespace berth::manifest {
 
-/// Where something stands in the input, for messages: `pods.yaml:12 spec.containers[0].env[1].value`.
+/// Where something stands in the input, for messages: `pods.yaml:12:9 spec.containers[0].env[1].value`.
 struct Place {
   std::string file;
   int line = 0;      // From 1; 0: unknown (JSON inside a string).
+  int column = 0;    // From 1; 0: unknown (JSON).
   std::string path;  // Dotted path with indices; starts with "documents[1]." past the first YAML document.
   bool operator==(const Place&) const = default;
 };
@@ -26,6 +28,7 @@ std::string text(const Place& place);
 struct Warning {
   Place place;
   std::string message;
+  bool operator==(const Warning&) const = default;
 };
 
 /// How a container asks for a GPU (A10 to A12, B14, B15). At most one of whole, visible and a share.
@@ -38,6 +41,7 @@ struct GpuRequest {
   bool best_effort = false;   // berth.dev/enforcement: best-effort (annotation or resource-side label)
   Place place;                // Of what made the request.
   bool any() const { return whole > 0 || !visible.empty() || compute.value > 0 || memory.value > 0; }
+  bool operator==(const GpuRequest&) const = default;
 };
 
 struct Mount {
@@ -45,12 +49,16 @@ struct Mount {
   std::string target;
   bool read_only = false;
   bool volume = false;
+  bool ephemeral =
+      false;  // A volume (emptyDir) that is each pod's own: it begins empty and ends with the pod.
+  bool operator==(const Mount&) const = default;
 };
 
 struct Port {
   int container_port = 0;
   int host_port = 0;  // 0: not published.
   std::string protocol = "tcp";
+  bool operator==(const Port&) const = default;
 };
 
 struct Container {
@@ -68,6 +76,7 @@ struct Container {
   std::optional<std::int64_t> run_as_user;
   bool tty = false;
   GpuRequest gpu;
+  bool operator==(const Container&) const = default;
 };
 
 enum class RestartPolicy : std::uint8_t { Always, OnFailure, Never };
@@ -95,6 +104,7 @@ struct Workload {
   bool host_network = false;
   std::vector<Container> containers;
   Place place;
+  bool operator==(const Workload&) const = default;
 };
 
 struct Manifest {
@@ -105,7 +115,16 @@ struct Manifest {
 /// Reads one file: YAML of one or more documents, or JSON; an IoT Edge deployment is told by its content
 /// (modulesContent, or a $edgeAgent object). All of it or nothing. Errors: InvalidArgument for text that is
 /// not what it should be (with file, line, path and cause), Refused with a reason for what is well formed but
-/// against a rule (A10, A11, A12, B14), Exhausted for input past a limit. `file` is for messages only.
+/// against a rule (A10, A11, A12, B14). Input past a limit (limits.h) is InvalidArgument with the reason
+/// InputTooLarge. `file` is for messages only. Pure; safe from every thread.
 Result<Manifest> parse(std::string_view text, std::string_view file);
+
+/// The workload as one JSON object, for the ledger. Pure; safe from every thread.
+std::string toJson(const Workload& workload);
+
+/// The workload that toJson() wrote: fromJson(toJson(w)) == w. Fields it does not know (a newer version's)
+/// are passed over, missing ones keep their default; a field of another type, or a text that is not such a
+/// JSON object, is Corrupt.
+Result<Workload> fromJson(std::string_view json);
 
 }  // namespace berth::manifest
