@@ -1,0 +1,47 @@
+// What the NVML driver keeps on its worker thread: the open library and the set of events it registered for.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include "gpu/driver.h"
+#include "gpu/nvml/nvml_library.h"
+
+namespace berth::gpu::nvml {
+
+/// One thread at a time. Contracts are GpuDriver's; every call opens the library when it is not open.
+class Worker {
+ public:
+  explicit Worker(std::filesystem::path driver_root) : driver_root_(std::move(driver_root)) {}
+  Worker(const Worker&) = delete;
+  Worker& operator=(const Worker&) = delete;
+  ~Worker();
+
+  Result<DriverInfo> info();
+  Result<std::vector<GpuInfo>> list();
+  Result<GpuSample> sample(const GpuUuid& uuid);
+  Result<std::vector<GpuProcess>> processes(const GpuUuid& uuid);
+  Result<void> setComputeMode(const GpuUuid& uuid, ComputeMode mode);
+  /// An event that has happened since the last call, without waiting.
+  Result<std::optional<GpuEvent>> pollEvent();
+
+ private:
+  Result<const Library*> library();
+  Result<Device> find(const Library& library, const GpuUuid& uuid);
+  Result<void> startEvents(const Library& library);
+  void stopEvents();
+  Result<void> reinitialise();
+  /// Passes a result on, and closes the library when the driver below it is gone, so that the next call
+  /// opens what is there then.
+  template <typename T>
+  Result<T> closeIfGone(Result<T> result);
+
+  std::filesystem::path driver_root_;
+  std::unique_ptr<Library> library_;
+  EventSet events_ = nullptr;
+};
+
+}  // namespace berth::gpu::nvml
