@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -69,6 +70,7 @@ struct LogOptions {
   bool follow = false;
   std::optional<int> tail;  // Last lines; nullopt: all.
   bool timestamps = false;
+  std::stop_token stop;  // Ends the reading at once, silent container or not; that is a success.
 };
 
 /// Gets a piece of output; false ends the reading.
