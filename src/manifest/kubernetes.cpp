@@ -166,6 +166,9 @@ Result<void> readList(Object& object, Manifest& manifest) {
 
 Result<void> readObject(const Value& value, bool in_list, Manifest& manifest) {
   TRY(Object object, Object::of(value, manifest.warnings));
+  if (!object.find("apiVersion") || !object.find("kind")) {
+    return value.invalid(std::string("apiVersion and kind are required; ") + kSupported);
+  }
   TRY(const Value api_version, object.require("apiVersion"));
   TRY(const std::string version, api_version.text());
   TRY(const Value kind, object.require("kind"));

@@ -236,8 +236,8 @@ Wanted read(const json::value& value, const std::string& path, std::vector<T>& o
   if (!value.is_array()) return damaged(path, "a list");
   out.clear();
   for (const json::value& item : value.get_array()) {
-    if (auto wrong = read(item, path + "[" + std::to_string(out.size()) + "]", out.emplace_back()))
-      return wrong;
+    const std::string place = path + "[" + std::to_string(out.size()) + "]";
+    if (auto wrong = read(item, place, out.emplace_back())) return wrong;
   }
   return {};
 }
