@@ -1,0 +1,567 @@
+#include "http/server.h"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <ctime>
+#include <exception>
+#include <set>
+#include <utility>
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sys/socket.h>
+
+#include "base/log.h"
+#include "http/body_buffer.h"
+#include "http/codec.h"
+#include "http/dispatch.h"
+#include "http/unix_listener.h"
+
+namespace berth::http {
+namespace {
+
+namespace asio = boost::asio;
+using asio::awaitable;
+using asio::redirect_error;
+using asio::use_awaitable;
+using ErrorCodeOfAsio = boost::system::error_code;
+using StreamSocket = asio::local::stream_protocol::socket;
+
+constexpr std::size_t kReadPiece = std::size_t{16} * 1024;
+// After an answer that does not wait for the rest of the request, so much of the rest is read and dropped,
+// for so long: closing at once would throw away the answer (RFC 9112 9.6).
+constexpr std::size_t kMaxLingerBytes = std::size_t{16} * 1024 * 1024;
+constexpr std::chrono::seconds kLingerTime{2};
+constexpr std::chrono::milliseconds kAcceptPause{100};  // After the kernel had no descriptor left.
+
+/// What the loop and the worker know of one request. The worker owns `request` and `response` until
+/// `answered`.
+struct Exchange {
+  Exchange(std::size_t buffer_bytes, std::function<void()> wake)
+      : body(buffer_bytes, stop.get_token(), std::move(wake)) {}
+  std::stop_source stop;
+  ServerRequest request;
+  ServerResponse response;
+  BodyBuffer body;
+  bool answered = false;  // Loop thread only.
+  Match match;
+  bool keep_alive = false;
+  bool http10 = false;
+  std::chrono::steady_clock::time_point started = std::chrono::steady_clock::now();
+};
+
+std::string httpDate() {
+  const std::time_t now = std::time(nullptr);
+  std::tm parts{};
+  ::gmtime_r(&now, &parts);
+  std::array<char, 64> text{};
+  const std::size_t size = std::strftime(text.data(), text.size(), "%a, %d %b %Y %H:%M:%S GMT", &parts);
+  return std::string(text.data(), size);
+}
+
+bool hasBody(const Exchange& exchange) { return exchange.request.method != "HEAD"; }
+
+/// The head of the exchange's response.
+std::string headOf(const Exchange& exchange) {
+  const ServerResponse& response = exchange.response;
+  Headers headers{{"date", httpDate()}, {"x-ms-request-id", exchange.request.id}};
+  if (response.status != 204) headers.emplace_back("content-type", response.content_type);
+  headers.insert(headers.end(), response.headers.begin(), response.headers.end());
+  if (!response.stream) {
+    headers.emplace_back("content-length", std::to_string(response.body.size()));
+  } else if (!exchange.http10) {
+    headers.emplace_back("transfer-encoding", "chunked");
+  }
+  if (!exchange.keep_alive) {
+    headers.emplace_back("connection", "close");
+  } else if (exchange.http10) {
+    headers.emplace_back("connection", "keep-alive");
+  }
+  return responseHead(response.status, headers);
+}
+
+void logAccess(const Exchange& exchange) {
+  const auto took = std::chrono::steady_clock::now() - exchange.started;
+  const ServerRequest& request = exchange.request;
+  log(LogLevel::Debug, "request",
+      {{"method", request.method},
+       {"path", request.path},
+       {"status", std::to_string(exchange.response.status)},
+       {"principal", request.principal.name},
+       {"ms", std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(took).count())},
+       {"id", request.id}});
+}
+
+}  // namespace
+
+/// The event loop and what lives on it. Only the loop's thread touches it, except for `io`'s post.
+class Server::Core {
+ public:
+  Core(Router routes, const ServerCollaborators& used, const ServerLimits& limited)
+      : router(std::move(routes)), collaborators(used), limits(limited), drain_deadline(io) {}
+  ~Core() { ending = true; }
+  Core(const Core&) = delete;
+  Core& operator=(const Core&) = delete;
+
+  Result<void> listen(const ListenEndpoint& endpoint);
+  void drain(std::chrono::milliseconds grace);
+  void remove(Session* session);
+
+  std::set<Session*> sessions;
+  const Router router;
+  const ServerCollaborators collaborators;
+  const ServerLimits limits;
+  bool draining = false;
+  bool ending = false;  // The sessions that go now go because the loop does.
+  std::vector<UnixListener> listeners;
+  // Destroyed before what is above, because the coroutines that end with it use that.
+  asio::io_context io{1};
+  std::vector<std::shared_ptr<asio::posix::stream_descriptor>> acceptors;
+  asio::steady_timer drain_deadline;
+  std::weak_ptr<Core> self;
+
+ private:
+  awaitable<void> acceptLoop(std::shared_ptr<asio::posix::stream_descriptor> listener);
+  void admit(os::UniqueFd client);
+};
+
+/// One connection: reads a request, has it answered, writes the answer, and again.
+class Server::Session : public std::enable_shared_from_this<Session> {
+ public:
+  Session(Core& core, os::UniqueFd client, const Peer& peer)
+      : core_(core),
+        socket_(core.io, asio::local::stream_protocol(), client.release()),
+        deadline_(core.io),
+        news_(core.io),
+        peer_(peer) {
+    core_.sessions.insert(this);
+  }
+  ~Session() { core_.remove(this); }
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+
+  awaitable<void> run();
+  /// The server drains: end at once when idle, else after the request at work.
+  void wind() {
+    if (idle_) close();
+    if (current_) current_->stop.request_stop();
+  }
+
+ private:
+  awaitable<bool> serveOne();
+  awaitable<RequestParser::State> advance(RequestParser& parser);
+  awaitable<bool> readBody(RequestParser& parser, Exchange& exchange);
+  awaitable<void> answer(std::shared_ptr<Exchange> exchange);
+  awaitable<bool> respond(Exchange& exchange);
+  awaitable<bool> sendStream(Exchange& exchange);
+  awaitable<bool> refuse(Exchange& exchange, const ProtocolError& error);
+  awaitable<void> linger();
+  awaitable<bool> readSome();
+  awaitable<bool> writeAll(std::string_view bytes);
+  awaitable<void> waitForNews();
+
+  std::shared_ptr<Exchange> newExchange();
+  void fillIn(Exchange& exchange, const RequestHead& head) const;
+  bool hand(const std::shared_ptr<Exchange>& exchange);
+  std::function<void()> wakeUp();
+  void watchForDisconnect();
+  void onReadable();
+  void giveUp(ErrorCode code, const char* why);
+  void arm(std::chrono::milliseconds time);
+  void disarm() {
+    ++deadline_number_;
+    deadline_.cancel();
+  }
+  void close() {
+    ErrorCodeOfAsio ignored;
+    static_cast<void>(socket_.close(ignored));
+  }
+
+  Core& core_;
+  StreamSocket socket_;
+  asio::steady_timer deadline_;
+  std::uint64_t deadline_number_ = 0;  // Tells a deadline that has fired from one that was moved since.
+  asio::steady_timer news_;
+  bool has_news_ = false;
+  const Peer peer_;
+  std::string in_;
+  bool idle_ = false;
+  std::shared_ptr<Exchange> current_;
+};
+
+// ---------------------------------------------------------------------------------------------- one request
+
+awaitable<void> Server::Session::run() {
+  bool again = true;
+  while (again && !core_.draining) again = co_await serveOne();
+}
+
+awaitable<bool> Server::Session::serveOne() {
+  if (in_.empty()) {
+    idle_ = true;
+    arm(core_.limits.idle_timeout);
+    const bool got = co_await readSome();
+    idle_ = false;
+    if (!got) co_return false;
+  }
+  arm(core_.limits.read_timeout);
+  auto exchange = newExchange();
+  RequestParser parser(core_.limits.header_bytes);
+  const RequestParser::State state = co_await advance(parser);
+  if (state == RequestParser::State::Failed) co_return co_await refuse(*exchange, parser.error());
+  if (state == RequestParser::State::NeedMore) co_return false;
+  fillIn(*exchange, parser.head());
+  const bool read = co_await readBody(parser, *exchange);
+  if (!read) co_return false;
+  disarm();
+  co_await answer(exchange);
+  const bool sent = co_await respond(*exchange);
+  logAccess(*exchange);
+  current_.reset();
+  co_return sent && exchange->keep_alive;
+}
+
+/// Until the head or all of the request is there; NeedMore: the connection ended first.
+awaitable<RequestParser::State> Server::Session::advance(RequestParser& parser) {
+  RequestParser::State state = parser.feed(in_);
+  while (state == RequestParser::State::NeedMore) {
+    const bool got = co_await readSome();
+    if (!got) break;
+    state = parser.feed(in_);
+  }
+  co_return state;
+}
+
+/// False: the connection ended or the request was refused, and the answer is sent.
+awaitable<bool> Server::Session::readBody(RequestParser& parser, Exchange& exchange) {
+  const Route* route = exchange.match.route;
+  if (!parser.limitBody(route != nullptr ? route->max_body_bytes : kMaxBodyBytes)) {
+    co_return co_await refuse(exchange, parser.error());
+  }
+  if (parser.head().expects_continue && in_.empty()) {
+    const bool sent = co_await writeAll("HTTP/1.1 100 Continue\r\n\r\n");
+    if (!sent) co_return false;
+    arm(core_.limits.read_timeout);
+  }
+  const RequestParser::State state = co_await advance(parser);
+  if (state == RequestParser::State::Failed) co_return co_await refuse(exchange, parser.error());
+  if (state != RequestParser::State::Done) co_return false;
+  exchange.request.body = parser.takeBody();
+  co_return true;
+}
+
+std::shared_ptr<Exchange> Server::Session::newExchange() {
+  auto exchange = std::make_shared<Exchange>(core_.limits.stream_buffer_bytes, wakeUp());
+  exchange->request.id = newRequestId();
+  exchange->request.stop = exchange->stop.get_token();
+  return exchange;
+}
+
+void Server::Session::fillIn(Exchange& exchange, const RequestHead& head) const {
+  ServerRequest& request = exchange.request;
+  request.method = head.method;
+  request.headers = head.headers;
+  exchange.keep_alive = head.keep_alive && !core_.draining;
+  exchange.http10 = head.http10;
+  Result<Target> target = parseTarget(head.target);
+  if (!target) {
+    exchange.response = errorResponse(target.error());
+    exchange.answered = true;
+    return;
+  }
+  request.path = target->path;
+  exchange.match = core_.router.match(head.method, *target);
+  request.params = std::move(exchange.match.params);
+  request.query = std::move(target->query);
+  if (exchange.match.route != nullptr) return;
+  exchange.response = unroutedResponse(exchange.match, request);
+  exchange.answered = true;
+}
+
+/// Gives the request to a worker; false when none is free.
+bool Server::Session::hand(const std::shared_ptr<Exchange>& exchange) {
+  const ServerCollaborators& used = core_.collaborators;
+  WorkerPool& pool = exchange->match.route->duration == Duration::Long ? used.long_pool : used.short_pool;
+  // `core` keeps the route and the loop alive, even when the server is gone before the handler ends.
+  return pool.submit([core = core_.self.lock(), exchange, peer = peer_, weak = weak_from_this()] {
+    exchange->response =
+        dispatch(*exchange->match.route, core->collaborators.authenticator, peer, exchange->request);
+    const BodyStream stream = hasBody(*exchange) ? exchange->response.stream : BodyStream();
+    asio::post(core->io, [weak, exchange] {
+      exchange->answered = true;
+      if (const auto session = weak.lock()) session->wakeUp()();
+    });
+    if (stream) runStream(exchange->request, stream, exchange->body);
+    exchange->body.finish();
+  });
+}
+
+/// Returns when the response, or the head of a stream's, is known.
+awaitable<void> Server::Session::answer(std::shared_ptr<Exchange> exchange) {
+  current_ = exchange;
+  if (core_.draining) exchange->stop.request_stop();
+  if (!exchange->answered && !hand(exchange)) {
+    exchange->response = errorResponse(
+        Error{ErrorCode::Unavailable, "too many requests are at work; try again later", {}, {}});
+    exchange->answered = true;
+  }
+  watchForDisconnect();
+  while (!exchange->answered) co_await waitForNews();
+}
+
+awaitable<bool> Server::Session::respond(Exchange& exchange) {
+  if (core_.draining || (exchange.response.stream && exchange.http10)) exchange.keep_alive = false;
+  const bool streams = static_cast<bool>(exchange.response.stream);
+  std::string first = headOf(exchange);
+  if (!streams && hasBody(exchange)) first.append(exchange.response.body);
+  bool sent = co_await writeAll(first);
+  if (sent && streams && hasBody(exchange)) sent = co_await sendStream(exchange);
+  if (!sent) giveUp(ErrorCode::Unavailable, "the client is gone");
+  ErrorCodeOfAsio ignored;
+  static_cast<void>(socket_.cancel(ignored));  // Ends the watch for a disconnect.
+  co_return sent;
+}
+
+awaitable<bool> Server::Session::sendStream(Exchange& exchange) {
+  while (!exchange.body.wasCut()) {
+    const bool finished = exchange.body.finished();
+    const std::string bytes = exchange.body.take();
+    if (bytes.empty() && finished) {
+      if (exchange.http10) co_return true;
+      co_return co_await writeAll(kLastChunk);
+    }
+    if (bytes.empty()) {
+      co_await waitForNews();
+      continue;
+    }
+    const std::string framed = exchange.http10 ? bytes : chunk(bytes);
+    const bool sent = co_await writeAll(framed);
+    if (!sent) co_return false;
+  }
+  co_return false;
+}
+
+/// Answers a request that cannot be read on; always false, because the connection is over.
+awaitable<bool> Server::Session::refuse(Exchange& exchange, const ProtocolError& error) {
+  exchange.keep_alive = false;
+  exchange.response = errorResponse(error.status, Error{ErrorCode::InvalidArgument, error.message, {}, {}});
+  const bool sent = co_await respond(exchange);
+  logAccess(exchange);
+  if (sent) co_await linger();
+  co_return false;
+}
+
+awaitable<void> Server::Session::linger() {
+  ErrorCodeOfAsio ignored;
+  static_cast<void>(socket_.shutdown(StreamSocket::shutdown_send, ignored));
+  arm(kLingerTime);
+  std::size_t dropped = 0;
+  bool more = true;
+  while (more && dropped < kMaxLingerBytes) {
+    dropped += in_.size();
+    in_.clear();
+    more = co_await readSome();
+  }
+}
+
+// --------------------------------------------------------------------------------------- bytes and deadlines
+
+awaitable<bool> Server::Session::readSome() {
+  const std::size_t had = in_.size();
+  in_.resize(had + kReadPiece);
+  ErrorCodeOfAsio error;
+  const std::size_t got = co_await socket_.async_read_some(asio::buffer(in_.data() + had, kReadPiece),
+                                                           redirect_error(use_awaitable, error));
+  in_.resize(had + got);
+  co_return !error && got > 0;
+}
+
+/// Each piece the client takes renews the deadline.
+awaitable<bool> Server::Session::writeAll(std::string_view bytes) {
+  while (!bytes.empty()) {
+    arm(core_.limits.stall_timeout);
+    ErrorCodeOfAsio error;
+    const std::size_t sent = co_await socket_.async_write_some(asio::buffer(bytes.data(), bytes.size()),
+                                                               redirect_error(use_awaitable, error));
+    if (error) co_return false;
+    bytes.remove_prefix(sent);
+  }
+  disarm();
+  co_return true;
+}
+
+void Server::Session::arm(std::chrono::milliseconds time) {
+  const std::uint64_t number = ++deadline_number_;
+  deadline_.expires_after(time);
+  deadline_.async_wait([weak = weak_from_this(), number](const ErrorCodeOfAsio& error) {
+    const auto session = weak.lock();
+    if (error || !session || session->deadline_number_ != number) return;
+    session->giveUp(ErrorCode::Timeout, "the client did not read for too long");
+    session->close();
+  });
+}
+
+/// Callable on every thread as long as the loop lives.
+std::function<void()> Server::Session::wakeUp() {
+  return [weak = weak_from_this(), core = core_.self] {
+    const auto alive = core.lock();
+    if (!alive) return;
+    asio::post(alive->io, [weak] {
+      const auto session = weak.lock();
+      if (!session) return;
+      session->has_news_ = true;
+      session->news_.cancel();
+    });
+  };
+}
+
+awaitable<void> Server::Session::waitForNews() {
+  while (!has_news_) {
+    ErrorCodeOfAsio ignored;
+    news_.expires_at(asio::steady_timer::time_point::max());
+    co_await news_.async_wait(redirect_error(use_awaitable, ignored));
+  }
+  has_news_ = false;
+}
+
+/// Nothing more can be sent for the request at work; its handler is told.
+void Server::Session::giveUp(ErrorCode code, const char* why) {
+  if (!current_) return;
+  current_->stop.request_stop();
+  current_->body.cut(Error{code, why, {}, {}});
+  has_news_ = true;
+  news_.cancel();
+}
+
+void Server::Session::watchForDisconnect() {
+  socket_.async_wait(StreamSocket::wait_read, [weak = weak_from_this()](const ErrorCodeOfAsio& error) {
+    const auto session = weak.lock();
+    if (!error && session) session->onReadable();
+  });
+}
+
+/// The next request (leave it there) or the end of the connection. A client that only shut its sending side
+/// down still gets its answer, but no stream.
+void Server::Session::onReadable() {
+  char byte = 0;
+  const ssize_t got = ::recv(socket_.native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+  if (got > 0) return;
+  if (got < 0 && errno == EAGAIN)
+    return watchForDisconnect();  // The loop was told of bytes that are read already.
+  giveUp(ErrorCode::Unavailable, "the client is gone");
+}
+
+// ------------------------------------------------------------------------------------------------- the loop
+
+Result<void> Server::Core::listen(const ListenEndpoint& endpoint) {
+  const auto& at = std::get<UnixListenEndpoint>(endpoint);
+  TRY(UnixListener listener, listenUnix(at.path, at.group));
+  const int copy = ::fcntl(listener.fd(), F_DUPFD_CLOEXEC, 0);
+  if (copy < 0) return fail(errnoError(errno, "fcntl", at.path));
+  listeners.push_back(std::move(listener));
+  acceptors.push_back(std::make_shared<asio::posix::stream_descriptor>(io, copy));
+  asio::co_spawn(io, acceptLoop(acceptors.back()), [](const std::exception_ptr& thrown) {
+    if (thrown) log(LogLevel::Error, "the accept loop failed");
+  });
+  return {};
+}
+
+awaitable<void> Server::Core::acceptLoop(std::shared_ptr<asio::posix::stream_descriptor> listener) {
+  while (!draining) {
+    ErrorCodeOfAsio error;
+    co_await listener->async_wait(asio::posix::stream_descriptor::wait_read,
+                                  redirect_error(use_awaitable, error));
+    if (error) co_return;
+    os::UniqueFd client(::accept4(listener->native_handle(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+    if (client.valid()) {
+      admit(std::move(client));
+    } else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
+      log(LogLevel::Warning, "cannot accept", {{"error", std::to_string(errno)}});
+      asio::steady_timer pause(io, kAcceptPause);
+      co_await pause.async_wait(redirect_error(use_awaitable, error));
+    }
+  }
+}
+
+void Server::Core::admit(os::UniqueFd client) {
+  if (sessions.size() >= limits.connections) {
+    const ServerResponse full =
+        errorResponse(Error{ErrorCode::Unavailable, "too many connections; try again later", {}, {}});
+    const std::string text = responseHead(full.status, {{"content-type", full.content_type},
+                                                        {"content-length", std::to_string(full.body.size())},
+                                                        {"connection", "close"}}) +
+                             full.body;
+    // Best effort: whoever comes when the server is full may also find the connection closed.
+    static_cast<void>(::send(client.get(), text.data(), text.size(), MSG_DONTWAIT | MSG_NOSIGNAL));
+    return;
+  }
+  ucred credentials{};
+  socklen_t size = sizeof credentials;
+  if (::getsockopt(client.get(), SOL_SOCKET, SO_PEERCRED, &credentials, &size) != 0) return;
+  auto session = std::make_shared<Session>(*this, std::move(client),
+                                           Peer{credentials.pid, credentials.uid, credentials.gid});
+  Session& started = *session;
+  asio::co_spawn(io, started.run(), [session](const std::exception_ptr& thrown) {
+    if (thrown) log(LogLevel::Error, "a connection failed");
+  });
+}
+
+void Server::Core::drain(std::chrono::milliseconds grace) {
+  draining = true;
+  for (const auto& acceptor : acceptors) acceptor->close();
+  listeners.clear();
+  const std::vector<Session*> all(sessions.begin(), sessions.end());
+  for (Session* session : all) session->wind();
+  drain_deadline.expires_after(grace);
+  drain_deadline.async_wait([this](const ErrorCodeOfAsio& error) {
+    if (!error) io.stop();
+  });
+  if (sessions.empty()) drain_deadline.cancel();
+}
+
+void Server::Core::remove(Session* session) {
+  sessions.erase(session);
+  if (draining && !ending && sessions.empty()) drain_deadline.cancel();
+}
+
+Server::Server(std::shared_ptr<Core> core) : core_(std::move(core)) {
+  loop_ = std::jthread([&io = core_->io] {
+    // Signals are for the main thread.
+    sigset_t all;
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, nullptr);
+    pthread_setname_np(pthread_self(), "http-loop");
+    io.run();
+  });
+}
+
+Result<std::unique_ptr<Server>> Server::start(const std::vector<ListenEndpoint>& endpoints, Router router,
+                                              const ServerCollaborators& collaborators,
+                                              const ServerLimits& limits) {
+  auto core = std::make_shared<Core>(std::move(router), collaborators, limits);
+  core->self = core;
+  for (const ListenEndpoint& endpoint : endpoints) TRY_VOID(core->listen(endpoint));
+  return std::unique_ptr<Server>(new Server(std::move(core)));
+}
+
+Server::~Server() { stop(std::chrono::milliseconds(0)); }
+
+void Server::stop(std::chrono::milliseconds grace) {
+  if (!loop_.joinable()) return;
+  asio::post(core_->io, [core = core_.get(), grace] { core->drain(grace); });
+  loop_.join();
+}
+
+}  // namespace berth::http
