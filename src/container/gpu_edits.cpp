@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <set>
 
 #include <boost/json.hpp>
@@ -14,6 +12,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "os/files.h"
+#include "os/unique_fd.h"
+
 namespace berth::container {
 
 namespace {
@@ -21,6 +22,7 @@ namespace {
 namespace json = boost::json;
 
 constexpr std::string_view kCdiVersion = "0.5.0";
+constexpr std::size_t kMaxMountInfoBytes = std::size_t{16} << 20;
 constexpr std::string_view kMissingReason = "GpuEditsMissing";
 
 void addFiles(const DriverFiles& files, GpuEdits& edits) {
@@ -112,27 +114,14 @@ json::object containerEdits(const GpuEdits& edits) {
   return object;
 }
 
-class OwnedFd {
- public:
-  explicit OwnedFd(int fd) : fd_(fd) {}
-  OwnedFd(const OwnedFd&) = delete;
-  OwnedFd& operator=(const OwnedFd&) = delete;
-  ~OwnedFd() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  int get() const { return fd_; }
-
- private:
-  int fd_;
-};
-
 // What a path is inside the container. Links are followed within its root: an image's link to /etc means the
 // container's /etc, never the host's.
-std::optional<struct stat> statInside(const OwnedFd& root, const std::string& path) {
+std::optional<struct stat> statInside(const os::UniqueFd& root, const std::string& path) {
   open_how how{};
   how.flags = O_PATH | O_CLOEXEC;
   how.resolve = RESOLVE_IN_ROOT;
-  const OwnedFd file(static_cast<int>(::syscall(SYS_openat2, root.get(), path.c_str(), &how, sizeof how)));
+  const os::UniqueFd file(
+      static_cast<int>(::syscall(SYS_openat2, root.get(), path.c_str(), &how, sizeof how)));
   struct stat status{};
   if (file.get() < 0 || ::fstat(file.get(), &status) != 0) return std::nullopt;
   return status;
@@ -144,13 +133,13 @@ std::optional<struct stat> statHere(const std::string& path) {
   return status;
 }
 
-bool sameFile(const OwnedFd& root, const Bind& bind) {
+bool sameFile(const os::UniqueFd& root, const Bind& bind) {
   const auto inside = statInside(root, bind.target);
   const auto here = statHere(bind.source);
   return inside && here && inside->st_dev == here->st_dev && inside->st_ino == here->st_ino;
 }
 
-bool sameDevice(const OwnedFd& root, const std::string& path) {
+bool sameDevice(const os::UniqueFd& root, const std::string& path) {
   const auto inside = statInside(root, path);
   const auto here = statHere(path);
   const auto is_node = [](const struct stat& status) {
@@ -160,7 +149,7 @@ bool sameDevice(const OwnedFd& root, const std::string& path) {
 }
 
 // A target below a link of the image is mounted under another name: the file itself decides then.
-bool arrived(const OwnedFd& root, const std::vector<MountPoint>& mounts, const Bind& bind) {
+bool arrived(const os::UniqueFd& root, const std::vector<MountPoint>& mounts, const Bind& bind) {
   if (!bind.volume && !sameFile(root, bind)) return false;
   const bool named = std::any_of(mounts.begin(), mounts.end(),
                                  [&](const MountPoint& mount) { return mount.target == bind.target; });
@@ -231,10 +220,9 @@ std::vector<Bind> missingBinds(const std::vector<MountPoint>& mounts, const std:
 
 Result<void> verifyEdits(std::int64_t pid, const GpuEdits& edits) {
   const std::string process = "/proc/" + std::to_string(pid);
-  const OwnedFd root(::open((process + "/root").c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  const os::UniqueFd root(::open((process + "/root").c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (root.get() < 0) return fail(errnoError(errno, "open", process + "/root"));
-  std::ifstream file(process + "/mountinfo");
-  const std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+  TRY(const std::string text, os::readFile(process + "/mountinfo", kMaxMountInfoBytes));
   if (text.empty()) return fail(ErrorCode::NotFound, "process " + std::to_string(pid) + " is gone");
   TRY(const auto mounts, parseMountInfo(text));
 
