@@ -232,6 +232,8 @@ class GpuSession final : public Session {
 
 class FolderEngine final : public Engine {
  public:
+  explicit FolderEngine(Access access) : access_(access) {}
+
   std::vector<VisibleGpu> gpus(bool for_cuda) override {
     auto files = usableFiles();
     std::vector<GpuName> names;
@@ -273,8 +275,8 @@ class FolderEngine final : public Engine {
   }
 
  private:
-  static std::vector<std::shared_ptr<StateFile>> usableFiles() {
-    auto files = openFolder(stateFolder());
+  std::vector<std::shared_ptr<StateFile>> usableFiles() const {
+    auto files = openFolder(stateFolder(), access_);
     std::erase_if(files, [](const auto& file) {
       LockedGpu gpu(*file);
       return gpu.status() != Status::Ok || gpu.bound() || gpu.lost();
@@ -298,10 +300,16 @@ class FolderEngine final : public Engine {
                  answer->pinned_limit_bytes};
     return Status::Ok;
   }
+
+  Access access_;
 };
 
 }  // namespace
 
-std::unique_ptr<Engine> openEngine() noexcept { return std::make_unique<FolderEngine>(); }
+std::unique_ptr<Engine> openEngine() noexcept { return std::make_unique<FolderEngine>(Access::Mapped); }
+
+std::unique_ptr<Engine> openReadingEngine() noexcept {
+  return std::make_unique<FolderEngine>(Access::Snapshot);
+}
 
 }  // namespace berth::sim

@@ -142,5 +142,7 @@ class Engine {
 
 /// The engine over the state folder: $BERTH_SIM_DIR, else /run/berth-sim. Never throws, never prints.
 std::unique_ptr<Engine> openEngine() noexcept;
+/// The same for a process that must not die when a container cuts a state file short: `gpus` maps nothing.
+std::unique_ptr<Engine> openReadingEngine() noexcept;
 
 }  // namespace berth::sim

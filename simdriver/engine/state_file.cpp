@@ -11,6 +11,7 @@
 #include <regex>
 #include <sstream>
 #include <thread>
+#include <tuple>
 #include <utility>
 
 #include <fcntl.h>
@@ -62,7 +63,7 @@ ProcessIdentity identify() {
   return identity;
 }
 
-using FileKey = std::pair<dev_t, ino_t>;
+using FileKey = std::tuple<dev_t, ino_t, Access>;
 struct OpenFiles {
   std::mutex mutex;
   std::map<FileKey, std::shared_ptr<StateFile>> files;
@@ -188,15 +189,18 @@ const ProcessIdentity& self() {
   return identity;
 }
 
-StateFile::StateFile(int fd, GpuState* state, std::filesystem::path path)
-    : fd_(fd), state_(state), path_(std::move(path)), opened_by_(::getpid()) {
-  const StateHeader header = state->header;
-  profile_ = toProfile(header.profile);
-  uuid_ = textOf(header.uuid);
-  pci_bus_id_ = textOf(header.pci_bus_id);
-  serial_ = textOf(header.serial);
-  index_ = header.index;
-}
+StateFile::StateFile(int fd, GpuState* state, const StateHeader& checked, std::filesystem::path path,
+                     Access access)
+    : fd_(fd),
+      state_(state),
+      access_(access),
+      path_(std::move(path)),
+      opened_by_(::getpid()),
+      profile_(toProfile(checked.profile)),
+      uuid_(textOf(checked.uuid)),
+      pci_bus_id_(textOf(checked.pci_bus_id)),
+      serial_(textOf(checked.serial)),
+      index_(checked.index) {}
 
 StateFile::~StateFile() {
   ::munmap(state_, sizeof(GpuState));
@@ -205,14 +209,14 @@ StateFile::~StateFile() {
 
 bool StateFile::inherited() const { return ::getpid() != opened_by_; }
 
-Status StateFile::open(const std::filesystem::path& path, std::shared_ptr<StateFile>& file) {
+Status StateFile::open(const std::filesystem::path& path, std::shared_ptr<StateFile>& file, Access access) {
   OpenFiles& known = openFiles();
   const std::scoped_lock guard(known.mutex);
   struct stat info{};
   // Not opened first and looked up then: closing a second descriptor would drop this process's record locks.
   if (::stat(path.c_str(), &info) != 0) return Status::Io;
   if (!S_ISREG(info.st_mode)) return Status::Malformed;
-  auto& entry = known.files[{info.st_dev, info.st_ino}];
+  auto& entry = known.files[{info.st_dev, info.st_ino, access}];
   if (entry && !entry->inherited()) {
     file = entry;
     return info.st_size == off_t{sizeof(GpuState)} ? Status::Ok : Status::Malformed;
@@ -223,10 +227,14 @@ Status StateFile::open(const std::filesystem::path& path, std::shared_ptr<StateF
   const ssize_t got = ::pread(descriptor.fd, &header, sizeof header, 0);
   if (got != ssize_t{sizeof header} || ::fstat(descriptor.fd, &info) != 0) return Status::Malformed;
   if (!checkHeader(header, static_cast<std::uint64_t>(info.st_size))) return Status::Malformed;
-  void* memory = ::mmap(nullptr, sizeof(GpuState), PROT_READ | PROT_WRITE, MAP_SHARED, descriptor.fd, 0);
+  const bool mapped = access == Access::Mapped;
+  void* memory = ::mmap(nullptr, sizeof(GpuState), PROT_READ | PROT_WRITE,
+                        mapped ? MAP_SHARED : MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+                        mapped ? descriptor.fd : -1, 0);
   if (memory == MAP_FAILED) return Status::Io;
   if (entry) new std::shared_ptr<StateFile>(entry);  // The parent's: kept for its sessions' sake.
-  entry.reset(new StateFile(std::exchange(descriptor.fd, -1), static_cast<GpuState*>(memory), path));
+  entry.reset(
+      new StateFile(std::exchange(descriptor.fd, -1), static_cast<GpuState*>(memory), header, path, access));
   file = entry;
   return Status::Ok;
 }
@@ -259,9 +267,25 @@ Status StateFile::lock() {
     pause = std::min(pause * 2, std::chrono::microseconds(200));
   }
   struct stat info{};
-  if (::fstat(fd_, &info) == 0 && info.st_size >= off_t{sizeof(GpuState)}) return Status::Ok;
+  const bool whole = ::fstat(fd_, &info) == 0 && info.st_size >= off_t{sizeof(GpuState)};
+  if (whole && (access_ == Access::Mapped || readSnapshot())) return Status::Ok;
   unlock();
   return Status::Malformed;
+}
+
+/// Streams that were never used are not read: that is nearly all of the file.
+bool StateFile::readSnapshot() {
+  constexpr std::size_t kStreams = offsetof(GpuState, model) + offsetof(ModelState, streams);
+  if (::pread(fd_, state_, kStreams, 0) != ssize_t{kStreams}) return false;
+  const std::size_t rest = std::min(state_->model.streams_high, kMaxStreams) * sizeof(StreamState);
+  return ::pread(fd_, state_->model.streams.data(), rest, off_t{kStreams}) == static_cast<ssize_t>(rest);
+}
+
+Status StateFile::saveHealth() {
+  if (access_ == Access::Mapped) return Status::Ok;
+  constexpr off_t kPlace = offsetof(GpuState, health);
+  const ssize_t written = ::pwrite(fd_, &state_->health, sizeof(Health), kPlace);
+  return written == ssize_t{sizeof(Health)} ? Status::Ok : Status::Io;
 }
 
 void StateFile::unlock() {
@@ -295,6 +319,7 @@ void StateFile::sleep(std::uint32_t seen, std::uint64_t max_ns) {
 }
 
 void StateFile::wakeAll() {
+  if (access_ == Access::Snapshot) return;  // Nobody waits on a copy.
   std::atomic_ref(state_->wake).fetch_add(1);
   ::syscall(SYS_futex, &state_->wake, FUTEX_WAKE, 0x7FFFFFFF, nullptr, nullptr, 0);
 }

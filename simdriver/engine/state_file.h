@@ -48,10 +48,17 @@ struct SlotHolder {
   pid_t pid = 0;  // In this process's namespace; 0: alive, but in none that is visible from here.
 };
 
+/// How a process gets at the state. Mapped: in place, for those who submit work. Snapshot: lock() reads a
+/// copy and nothing of it is written back but what save() names. Containers can cut a state file short at any
+/// time, which ends a process that touches its mapping by SIGBUS; a snapshot only becomes Malformed. NVML,
+/// which is loaded into daemons, uses snapshots.
+enum class Access : std::uint8_t { Mapped, Snapshot };
+
 class StateFile {
  public:
   /// Opens `path`, or finds it among the files this process has open. Malformed, Io.
-  static Status open(const std::filesystem::path& path, std::shared_ptr<StateFile>& file);
+  static Status open(const std::filesystem::path& path, std::shared_ptr<StateFile>& file,
+                     Access access = Access::Mapped);
   /// Writes a new GPU's file, complete before it has its name. Fails when there is one.
   static Result<void> create(const std::filesystem::path& path, const StateHeader& identity);
 
@@ -73,6 +80,8 @@ class StateFile {
   /// file was cut short meanwhile.
   Status lock();
   void unlock();
+  /// Writes the `health` part of a snapshot to the file; the lock is held. With Mapped it is there already.
+  Status saveHealth();
 
   /// Takes or gives back the record lock of a slot for this process.
   bool lockSlot(std::uint32_t slot);
@@ -84,11 +93,13 @@ class StateFile {
   void wakeAll();
 
  private:
-  StateFile(int fd, GpuState* state, std::filesystem::path path);
+  StateFile(int fd, GpuState* state, const StateHeader& checked, std::filesystem::path path, Access access);
   bool record(std::uint32_t slot, short type);
+  bool readSnapshot();
 
   int fd_;
   GpuState* state_;
+  Access access_;
   std::filesystem::path path_;
   pid_t opened_by_;
   Profile profile_;

@@ -107,11 +107,11 @@ std::filesystem::path stateFolder() {
   return named != nullptr && *named != '\0' ? named : "/run/berth-sim";
 }
 
-std::vector<std::shared_ptr<StateFile>> openFolder(const std::filesystem::path& folder) {
+std::vector<std::shared_ptr<StateFile>> openFolder(const std::filesystem::path& folder, Access access) {
   std::vector<std::shared_ptr<StateFile>> gpus;
   for (const auto& path : stateFiles(folder)) {
     std::shared_ptr<StateFile> gpu;
-    if (StateFile::open(path, gpu) == Status::Ok) gpus.push_back(gpu);
+    if (StateFile::open(path, gpu, access) == Status::Ok) gpus.push_back(gpu);
   }
   std::sort(gpus.begin(), gpus.end(),
             [](const auto& a, const auto& b) { return a->pciBusId() < b->pciBusId(); });

@@ -20,7 +20,8 @@ inline constexpr std::size_t kMaxGpus = 8;
 std::filesystem::path stateFolder();
 
 /// All GPUs of the folder whose files can be opened, in PCI order; files that are not ours are passed over.
-std::vector<std::shared_ptr<StateFile>> openFolder(const std::filesystem::path& folder);
+std::vector<std::shared_ptr<StateFile>> openFolder(const std::filesystem::path& folder,
+                                                   Access access = Access::Mapped);
 
 /// The GPUs of `spec`, "t4:2" or "t4,a2:1", one profile for each GPU. InvalidArgument: unknown profile, no
 /// number, none or more than eight GPUs.

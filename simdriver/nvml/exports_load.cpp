@@ -8,6 +8,7 @@
 
 using berth::sim::LockedGpu;
 using berth::sim::StateFile;
+using berth::sim::Status;
 using berth::sim::nvml::get;
 using berth::sim::nvml::library;
 using berth::sim::nvml::onGpu;
@@ -50,10 +51,10 @@ nvmlReturn_t videoUtilisation(nvmlDevice_t device, unsigned int* utilisation, un
 template <typename Fn>
 nvmlReturn_t set(nvmlDevice_t device, bool valid, Fn&& fn) {
   if (library().initialised() && !valid) return NVML_ERROR_INVALID_ARGUMENT;
-  return onGpu(device, [&](StateFile&, LockedGpu& gpu) {
+  return onGpu(device, [&](StateFile& file, LockedGpu& gpu) {
     if (::geteuid() != 0) return NVML_ERROR_NO_PERMISSION;
     fn(gpu.state().health);
-    return NVML_SUCCESS;
+    return file.saveHealth() == Status::Ok ? NVML_SUCCESS : NVML_ERROR_UNKNOWN;
   });
 }
 

@@ -23,7 +23,6 @@ struct Use {
 
 std::map<unsigned int, Use> usesOf(LockedGpu& gpu, bool mps_clients_only) {
   std::map<unsigned int, Use> uses;
-  gpu.reap();
   for (const auto& client : gpu.clients()) {
     if (client.pid <= 0 || (mps_clients_only && client.kind != SlotKind::MpsClient)) continue;
     Use& use = uses[static_cast<unsigned int>(client.pid)];

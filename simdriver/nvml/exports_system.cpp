@@ -87,6 +87,10 @@ std::string processName(unsigned int pid) {
 
 extern "C" {
 
+// Not NVIDIA's: tells a program that looks for it that this driver is the simulated one.
+extern const int berthSimulatedDriver;
+const int berthSimulatedDriver = 1;
+
 nvmlReturn_t nvmlInit() { return library().init(); }
 nvmlReturn_t nvmlInit_v2() { return library().init(); }
 nvmlReturn_t nvmlInitWithFlags(unsigned int /*flags*/) { return library().init(); }

@@ -8,7 +8,7 @@ nvmlReturn_t Library::init() {
   const std::scoped_lock guard(mutex_);
   if (++users_ > 1) return NVML_SUCCESS;
   enumerated_.clear();
-  const auto engine = openEngine();
+  const auto engine = openReadingEngine();
   for (const VisibleGpu& gpu : engine->gpus(false)) {
     if (const nvmlDevice_t handle = handleOf(gpu); handle != nullptr) enumerated_.push_back(handle);
   }
@@ -40,7 +40,7 @@ bool Library::knows(nvmlDevice_t handle) {
 
 nvmlDevice_t Library::handleOf(const VisibleGpu& gpu) {
   std::shared_ptr<StateFile> file;
-  if (StateFile::open(gpu.state_file, file) != Status::Ok) return nullptr;
+  if (StateFile::open(gpu.state_file, file, Access::Snapshot) != Status::Ok) return nullptr;
   for (const auto& known : handles_) {
     if (known->file == file) return known.get();
   }

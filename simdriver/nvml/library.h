@@ -54,12 +54,14 @@ template <typename Fn>
 nvmlReturn_t onGpu(nvmlDevice_t handle, Fn&& fn) {
   if (!library().initialised()) return NVML_ERROR_UNINITIALIZED;
   if (!library().knows(handle)) return NVML_ERROR_INVALID_ARGUMENT;
-  if (handle->file->inherited() && StateFile::open(handle->state_path, handle->file) != Status::Ok) {
+  if (handle->file->inherited() &&
+      StateFile::open(handle->state_path, handle->file, Access::Snapshot) != Status::Ok) {
     return NVML_ERROR_GPU_IS_LOST;
   }
   LockedGpu gpu(*handle->file);
   if (gpu.status() == Status::Io) return NVML_ERROR_UNKNOWN;
   if (gpu.status() != Status::Ok || gpu.lost() || gpu.bound()) return NVML_ERROR_GPU_IS_LOST;
+  gpu.reap();  // So that what the dead held is never shown.
   return fn(*handle->file, gpu);
 }
 
