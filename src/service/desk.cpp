@@ -1,0 +1,174 @@
+#include "service/desk.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "service/rows.h"
+
+namespace berth::service {
+namespace {
+
+constexpr std::size_t kFinishedOperationsKept = 200;
+
+std::string eventKind(const arbiter::Change& change) {
+  struct Kind {
+    std::string operator()(const arbiter::ChangeOwner& /*change*/) const { return "gpu.owner"; }
+    std::string operator()(const arbiter::Grant& /*change*/) const { return "berth.granted"; }
+    std::string operator()(const arbiter::Revoke& /*change*/) const { return "berth.revoked"; }
+    std::string operator()(const arbiter::ChangeMode& /*change*/) const { return "gpu.mode"; }
+    std::string operator()(const arbiter::ChangeKubernetes& /*change*/) const { return "kubernetes"; }
+  };
+  return std::visit(Kind{}, change);
+}
+
+const GpuUuid* gpuOf(const arbiter::Change& change) {
+  struct Gpu {
+    const GpuUuid* operator()(const arbiter::ChangeOwner& change) const { return &change.gpu; }
+    const GpuUuid* operator()(const arbiter::Grant& change) const { return &change.berth.gpu; }
+    const GpuUuid* operator()(const arbiter::Revoke& change) const { return &change.berth.gpu; }
+    const GpuUuid* operator()(const arbiter::ChangeMode& change) const { return &change.gpu; }
+    const GpuUuid* operator()(const arbiter::ChangeKubernetes& /*change*/) const { return nullptr; }
+  };
+  return std::visit(Gpu{}, change);
+}
+
+/// Drops the oldest finished operations from memory; the ledger trims its own.
+void trimOperations(Book& book) {
+  std::vector<std::pair<WallTime, std::string>> finished;
+  for (const auto& [id, operation] : book.operations) {
+    if (operation->state != Operation::State::Running) finished.emplace_back(operation->finished, id);
+  }
+  if (finished.size() <= kFinishedOperationsKept) return;
+  std::ranges::sort(finished);
+  finished.resize(finished.size() - kFinishedOperationsKept);
+  for (const auto& [when, id] : finished) book.operations.erase(id);
+}
+
+}  // namespace
+
+std::string_view name(Operation::State state) {
+  switch (state) {
+    case Operation::State::Running:
+      return "running";
+    case Operation::State::Succeeded:
+      return "succeeded";
+    case Operation::State::Failed:
+      return "failed";
+  }
+  return "running";
+}
+
+Result<arbiter::Plan> Draft::decide(const arbiter::Request& request, const arbiter::Policy& policy) {
+  TRY(arbiter::Plan plan, arbiter::decide(book.state, request, policy));
+  for (const arbiter::Change& change : plan.changes) {
+    const GpuUuid* uuid = gpuOf(change);
+    const ledger::Gpu* gpu = uuid == nullptr ? nullptr : ledger::findGpu(book.state, *uuid);
+    event(eventKind(change), gpu == nullptr ? "kubernetes" : "GPU " + std::to_string(gpu->index),
+          arbiter::describe(change, book.state));
+  }
+  book.state = arbiter::apply(std::move(book.state), plan);
+  return plan;
+}
+
+WorkloadRecord* Draft::workload(const std::string& name) {
+  const auto found = book.workloads.find(name);
+  if (found == book.workloads.end()) return nullptr;
+  auto copy = std::make_shared<WorkloadRecord>(*found->second);
+  WorkloadRecord* record = copy.get();
+  found->second = std::move(copy);
+  return record;
+}
+
+void Draft::putWorkload(WorkloadRecord record) {
+  const std::string name = record.spec.name.value;
+  book.workloads[name] = std::make_shared<const WorkloadRecord>(std::move(record));
+}
+
+std::string Draft::openOperation(Operation operation) {
+  operation.id = "op-" + std::to_string(book.next_operation++);
+  operation.created = now;
+  const std::string id = operation.id;
+  book.operations[id] = std::make_shared<const Operation>(std::move(operation));
+  return id;
+}
+
+Operation* Draft::operation(const std::string& id) {
+  const auto found = book.operations.find(id);
+  if (found == book.operations.end()) return nullptr;
+  auto copy = std::make_shared<Operation>(*found->second);
+  Operation* operation = copy.get();
+  found->second = std::move(copy);
+  return operation;
+}
+
+void Draft::event(std::string kind, std::string subject, std::string message) {
+  events.push_back(Event{0, now, std::move(kind), std::move(subject), std::move(message)});
+}
+
+Result<std::unique_ptr<Desk>> Desk::open(ledger::Ledger& ledger, const Clock& clock, arbiter::Policy policy) {
+  TRY(Book book, readBook(ledger));
+  std::unique_ptr<Desk> desk(new Desk(ledger, clock, policy));
+  desk->book_ = std::make_shared<const Book>(std::move(book));
+  return desk;
+}
+
+std::shared_ptr<const Book> Desk::book() const {
+  const std::scoped_lock lock(mutex_);
+  return book_;
+}
+
+Result<void> Desk::commit(Draft draft) {
+  const std::shared_ptr<const Book> before = book();
+  TRY_VOID(store(*before, draft));
+  trimOperations(draft.book);
+  const auto next = std::make_shared<const Book>(std::move(draft.book));
+  {
+    const std::scoped_lock lock(mutex_);
+    book_ = next;
+    ++nudges_;
+  }
+  changed_.notify_all();
+  if (listener_) listener_(*before, *next);
+  return {};
+}
+
+Result<void> Desk::store(const Book& before, const Draft& draft) {
+  const std::scoped_lock lock(ledger_mutex_);
+  TRY(ledger::Transaction transaction, ledger_.begin("change"));
+  TRY_VOID(writeDifference(transaction, before, draft.book));
+  for (const Event& event : draft.events) TRY_VOID(transaction.appendEvent(toRow(event)));
+  return transaction.commit();
+}
+
+bool Desk::waitUntil(const std::function<bool(const Book&)>& done,
+                     std::chrono::steady_clock::time_point deadline, const std::stop_token& stop) const {
+  std::unique_lock lock(mutex_);
+  while (true) {
+    const std::shared_ptr<const Book> current = book_;
+    const std::uint64_t seen = nudges_;
+    lock.unlock();
+    if (done(*current)) return true;
+    lock.lock();
+    const auto news = [&] { return nudges_ != seen; };
+    if (!changed_.wait_until(lock, stop, deadline, news)) return false;
+  }
+}
+
+void Desk::nudge() const {
+  {
+    const std::scoped_lock lock(mutex_);
+    ++nudges_;
+  }
+  changed_.notify_all();
+}
+
+Result<std::vector<Event>> Desk::events(std::int64_t since, int limit) const {
+  const std::scoped_lock lock(ledger_mutex_);
+  TRY(const std::vector<ledger::Event> rows, ledger_.events(since, limit));
+  std::vector<Event> events;
+  events.reserve(rows.size());
+  for (const ledger::Event& row : rows) events.push_back(fromRow(row));
+  return events;
+}
+
+}  // namespace berth::service

@@ -1,0 +1,119 @@
+#include "service/inventory_keeper.h"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "base/log.h"
+#include "gpu/inventory.h"
+
+namespace berth::service {
+namespace {
+
+std::string label(const ledger::Gpu& gpu) { return "GPU " + std::to_string(gpu.index); }
+
+std::string_view eventKind(gpu::ChangeKind kind) {
+  switch (kind) {
+    case gpu::ChangeKind::New:
+      return "gpu.new";
+    case gpu::ChangeKind::Back:
+      return "gpu.back";
+    case gpu::ChangeKind::Lost:
+      return "gpu.lost";
+    case gpu::ChangeKind::AddressChanged:
+    case gpu::ChangeKind::Redescribed:
+      break;
+  }
+  return "gpu.changed";
+}
+
+void putGpu(ledger::State& state, const ledger::Gpu& gpu) {
+  if (ledger::Gpu* known = ledger::findGpu(state, gpu.uuid)) {
+    *known = gpu;
+    return;
+  }
+  const auto place = std::ranges::upper_bound(state.gpus, gpu.index, {}, &ledger::Gpu::index);
+  state.gpus.insert(place, gpu);
+}
+
+}  // namespace
+
+InventoryKeeper::InventoryKeeper(Desk& desk, gpu::GpuDriver& driver, const gpu::PciBus& bus,
+                                 std::vector<gpu::PciId> also_gpus)
+    : desk_(desk), driver_(driver), bus_(bus), also_gpus_(std::move(also_gpus)), begin_(desk.clock().now()) {}
+
+Result<void> InventoryKeeper::refresh() {
+  TRY_VOID(takeStock());
+  const std::shared_ptr<const Book> book = desk_.book();
+  for (const ledger::Gpu& gpu : book->state.gpus) {
+    if (gpu.health == ledger::Health::Unhealthy) TRY_VOID(retest(gpu));
+  }
+  return {};
+}
+
+Result<void> InventoryKeeper::takeStock() {
+  gpu::Sightings seen;
+  TRY(const gpu::DriverInfo info, driver_.info());
+  TRY(seen.listed, driver_.list());
+  seen.simulated = info.simulated;
+  if (!info.simulated) {
+    if (auto on_bus = bus_.gpus(also_gpus_)) seen.on_bus = std::move(*on_bus);
+  }
+  seen.known = desk_.book()->state.gpus;
+  if (gpu::takeInventory(seen).changes.empty()) return {};
+  return desk_.change([&](Draft& draft) -> Result<void> {
+    seen.known = draft.book.state.gpus;
+    for (const gpu::Change& change : gpu::takeInventory(seen).changes) {
+      putGpu(draft.book.state, change.gpu);
+      draft.event(std::string(eventKind(change.kind)), label(change.gpu), change.message);
+    }
+    return {};
+  });
+}
+
+Result<void> InventoryKeeper::handle(const gpu::GpuEvent& event) {
+  const gpu::Verdict verdict = gpu::judge(event);
+  log(LogLevel::Warning, "GPU reports an error", {{"gpu", event.uuid.value}, {"what", verdict.reason}});
+  if (verdict.severity == gpu::Severity::Ignore) {
+    return desk_.change([&](Draft& draft) -> Result<void> {
+      const ledger::Gpu* gpu = ledger::findGpu(draft.book.state, event.uuid);
+      draft.event("gpu.xid", gpu == nullptr ? event.uuid.value : label(*gpu),
+                  verdict.reason + " (of the application; the GPU is fine)");
+      return {};
+    });
+  }
+  ailments_.with([&](auto& all) { all[event.uuid] = {verdict.recovery, desk_.clock().now()}; });
+  return desk_.change([&](Draft& draft) -> Result<void> {
+    ledger::Gpu* gpu = ledger::findGpu(draft.book.state, event.uuid);
+    if (gpu == nullptr) return {};
+    const bool lost = verdict.severity == gpu::Severity::Lost;
+    gpu->health = lost ? ledger::Health::Lost : ledger::Health::Unhealthy;
+    gpu->health_reason = verdict.reason;
+    draft.event(lost ? "gpu.lost" : "gpu.unhealthy", label(*gpu), verdict.reason);
+    return {};
+  });
+}
+
+Result<void> InventoryKeeper::retest(const ledger::Gpu& gpu) {
+  // An ailment from before this daemon's start: what the kernel demanded then is not known, so quiet must do.
+  const Ailment ailment = ailments_.with([&](auto& all) {
+    const auto found = all.find(gpu.uuid);
+    return found == all.end() ? Ailment{gpu::Recovery::Quiet, begin_} : found->second;
+  });
+  gpu::Retest test;
+  test.answers = driver_.sample(gpu.uuid).has_value();
+  test.quiet =
+      std::chrono::duration_cast<std::chrono::milliseconds>(desk_.clock().now() - ailment.last_event);
+  if (!gpu::healthyAgain(ailment.recovery, test)) return {};
+  ailments_.with([&](auto& all) { all.erase(gpu.uuid); });
+  return desk_.change([&](Draft& draft) -> Result<void> {
+    ledger::Gpu* healed = ledger::findGpu(draft.book.state, gpu.uuid);
+    if (healed == nullptr || healed->health != ledger::Health::Unhealthy) return {};
+    healed->health = ledger::Health::Ok;
+    healed->health_reason.clear();
+    draft.event("gpu.healthy", label(*healed), "it answers and has been quiet: it gives berths again");
+    return {};
+  });
+}
+
+}  // namespace berth::service
