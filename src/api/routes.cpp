@@ -1,0 +1,599 @@
+#include "api/routes.h"
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <optional>
+#include <utility>
+
+#include <boost/json.hpp>
+#include <unistd.h>
+
+#include "api/logs.h"
+#include "api/version.h"
+#include "base/text.h"
+
+namespace berth::api {
+namespace {
+
+namespace json = boost::json;
+using http::Duration;
+using http::Role;
+using http::Route;
+using http::ServerRequest;
+using http::ServerResponse;
+using service::Accepted;
+using service::Book;
+using service::DryRun;
+
+constexpr std::int64_t kMaxWaitSeconds = 60;
+constexpr std::int64_t kMaxEvents = 1000;
+constexpr int kStreamBatch = 100;
+constexpr std::chrono::seconds kKeepAlive{15};
+constexpr std::size_t kMaxManifestBytes = (std::size_t{4} << 20) + 1;  // The parser names its own limit.
+constexpr std::size_t kMaxSmallBody = 4096;
+
+Result<ServerResponse> answer(const json::value& body, int status = 200) {
+  ServerResponse response;
+  response.status = status;
+  response.body = json::serialize(body);
+  return response;
+}
+
+std::string hostName() {
+  std::array<char, 256> name{};
+  return ::gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "localhost";
+}
+
+Result<DryRun> dryRun(const ServerRequest& request) {
+  TRY(const bool flag, request.queryFlag("dryRun"));
+  return flag ? DryRun::Yes : DryRun::No;
+}
+
+/// A JSON object of a small body; an empty body is an empty object.
+Result<json::object> bodyObject(const ServerRequest& request) {
+  if (trim(request.body).empty()) return json::object{};
+  boost::system::error_code error;
+  json::value value = json::parse(request.body, error);
+  if (error || !value.is_object()) {
+    return fail(ErrorCode::InvalidArgument,
+                "the body is not a JSON object" + (error ? ": " + error.message() : std::string()));
+  }
+  return std::move(value.get_object());
+}
+
+Error wrongType(std::string_view key, std::string_view type) {
+  return Error{
+      ErrorCode::InvalidArgument, "\"" + std::string(key) + "\" must be " + std::string(type), {}, {}};
+}
+
+Result<std::optional<std::string>> optionalText(const json::object& object, std::string_view key) {
+  const json::value* value = object.if_contains(key);
+  if (value == nullptr || value->is_null()) return std::optional<std::string>{};
+  if (!value->is_string()) return fail(wrongType(key, "a string"));
+  return std::optional(std::string(value->get_string()));
+}
+
+Result<std::string> requiredText(const json::object& object, std::string_view key) {
+  TRY(std::optional<std::string> text, optionalText(object, key));
+  if (!text) return fail(ErrorCode::InvalidArgument, "\"" + std::string(key) + "\" is missing");
+  return *std::move(text);
+}
+
+Result<bool> flagOf(const json::object& object, std::string_view key) {
+  const json::value* value = object.if_contains(key);
+  if (value == nullptr) return false;
+  if (!value->is_bool()) return fail(wrongType(key, "true or false"));
+  return value->get_bool();
+}
+
+Result<std::optional<std::int64_t>> optionalNumber(const json::object& object, std::string_view key) {
+  const json::value* value = object.if_contains(key);
+  if (value == nullptr || value->is_null()) return std::optional<std::int64_t>{};
+  if (!value->is_int64()) return fail(wrongType(key, "a whole number"));
+  return std::optional(value->get_int64());
+}
+
+/// The handlers, as methods so that each is a name in the table below.
+class Handlers {
+ public:
+  explicit Handlers(Collaborators parts) : parts_(parts) {}
+
+  Result<ServerResponse> status(const ServerRequest& /*request*/) const {
+    const auto book = this->book();
+    json::array gpus;
+    for (const ledger::Gpu& gpu : book->state.gpus) gpus.push_back(gpuWithSample(*book, gpu));
+    json::value driver = nullptr;
+    if (const auto info = parts_.live.driver()) {
+      driver = {{"driverVersion", info->driver_version},
+                {"cudaVersion", info->cuda_version},
+                {"simulated", info->simulated}};
+    }
+    const Result<std::string> engine = parts_.service.engine().version();
+    const bool elastic = desk().policy().arbitration == arbiter::Arbitration::Elastic;
+    return answer({{"device", {{"hostname", hostName()}, {"version", kVersion}, {"driver", driver}}},
+                   {"arbitration", elastic ? "elastic" : "appliance"},
+                   {"kubernetes", kubernetesJson(book->state)},
+                   {"engine",
+                    {{"available", engine.has_value()},
+                     {"version", engine ? *engine : ""},
+                     {"message", engine ? "" : engine.error().message}}},
+                   {"gpus", std::move(gpus)},
+                   {"workloads", workloadArray(*book)},
+                   {"reservations", reservationArray(*book)}});
+  }
+
+  Result<ServerResponse> listGpus(const ServerRequest& /*request*/) const {
+    const auto book = this->book();
+    json::array gpus;
+    for (const ledger::Gpu& gpu : book->state.gpus) {
+      gpus.push_back(gpuJson(book->state, gpu, parts_.live.mps(gpu)));
+    }
+    return answer(gpus);
+  }
+
+  Result<ServerResponse> showGpu(const ServerRequest& request) const {
+    const auto book = this->book();
+    TRY(const ledger::Gpu* gpu, gpuNamed(*book, request.params.at("id")));
+    return answer(gpuWithSample(*book, *gpu));
+  }
+
+  Result<ServerResponse> setMode(const ServerRequest& request) const {
+    TRY(const json::object body, bodyObject(request));
+    TRY(const std::string text, requiredText(body, "mode"));
+    TRY(const bool restart, flagOf(body, "restart"));
+    TRY(const DryRun dry_run, dryRun(request));
+    ledger::Mode mode{};
+    if (!ledger::fromName(text, mode)) {
+      return fail(ErrorCode::InvalidArgument,
+                  "there is no mode \"" + text + "\"; there are exclusive, timeslice and mps");
+    }
+    return accepted(parts_.service.setMode(request.params.at("id"), mode, restart, dry_run), dry_run);
+  }
+
+  Result<ServerResponse> apply(const ServerRequest& request) const {
+    TRY(const DryRun dry_run, dryRun(request));
+    return accepted(parts_.service.apply(request.body, fileName(request), dry_run), dry_run);
+  }
+
+  Result<ServerResponse> deleteManifest(const ServerRequest& request) const {
+    TRY(const DryRun dry_run, dryRun(request));
+    return accepted(parts_.service.deleteManifest(request.body, fileName(request), dry_run), dry_run);
+  }
+
+  Result<ServerResponse> listWorkloads(const ServerRequest& /*request*/) const {
+    return answer(workloadArray(*book()));
+  }
+
+  Result<ServerResponse> showWorkload(const ServerRequest& request) const {
+    const auto book = this->book();
+    TRY(const service::WorkloadRecord* workload, workloadNamed(*book, request.params.at("name")));
+    return answer(workloadJson(book->state, *workload));
+  }
+
+  Result<ServerResponse> stopWorkload(const ServerRequest& request) const {
+    TRY(const DryRun dry_run, dryRun(request));
+    return accepted(parts_.service.stopWorkload(request.params.at("name"), dry_run), dry_run);
+  }
+
+  Result<ServerResponse> startWorkload(const ServerRequest& request) const {
+    TRY(const DryRun dry_run, dryRun(request));
+    return accepted(parts_.service.startWorkload(request.params.at("name"), dry_run), dry_run);
+  }
+
+  Result<ServerResponse> deleteWorkload(const ServerRequest& request) const {
+    TRY(const DryRun dry_run, dryRun(request));
+    return accepted(parts_.service.deleteWorkload(request.params.at("name"), dry_run), dry_run);
+  }
+
+  Result<ServerResponse> logs(const ServerRequest& request) const {
+    const auto book = this->book();
+    TRY(const service::WorkloadRecord* workload, workloadNamed(*book, request.params.at("name")));
+    LogRequest wanted;
+    wanted.container = std::string(request.queryValue("container"));
+    TRY(wanted.follow, request.queryFlag("follow"));
+    TRY(const std::int64_t tail, request.queryNumber("tail", -1, 1'000'000));
+    if (tail >= 0) wanted.tail = static_cast<int>(tail);
+    TRY(const std::vector<LogSource> sources, logSources(*workload, wanted));
+    ServerResponse response;
+    response.content_type = "text/plain; charset=utf-8";
+    response.stream = [this, sources, wanted](http::BodyWriter& out) {
+      streamLogs(parts_.service.engine(), sources, wanted, out);
+    };
+    return response;
+  }
+
+  Result<ServerResponse> listReservations(const ServerRequest& /*request*/) const {
+    return answer(reservationArray(*book()));
+  }
+
+  Result<ServerResponse> reserve(const ServerRequest& request) const {
+    TRY(const json::object body, bodyObject(request));
+    TRY(const std::optional<std::int64_t> gpus, optionalNumber(body, "gpus"));
+    TRY(const DryRun dry_run, dryRun(request));
+    if (gpus.value_or(1) < 1 || gpus.value_or(1) > kMaxEvents) {
+      return fail(ErrorCode::InvalidArgument, "\"gpus\" must be at least 1");
+    }
+    const int count = static_cast<int>(gpus.value_or(1));
+    return accepted(parts_.service.reserve(request.params.at("name"), count, dry_run), dry_run);
+  }
+
+  Result<ServerResponse> unreserve(const ServerRequest& request) const {
+    TRY(const DryRun dry_run, dryRun(request));
+    return accepted(parts_.service.unreserve(request.params.at("name"), dry_run), dry_run);
+  }
+
+  Result<ServerResponse> kubernetes(const ServerRequest& /*request*/) const {
+    return answer(kubernetesJson(book()->state));
+  }
+
+  Result<ServerResponse> enableKubernetes(const ServerRequest& request) const {
+    TRY(const DryRun dry_run, dryRun(request));
+    return accepted(parts_.service.enableKubernetes(dry_run), dry_run);
+  }
+
+  Result<ServerResponse> disableKubernetes(const ServerRequest& request) const {
+    TRY(const DryRun dry_run, dryRun(request));
+    return accepted(parts_.service.disableKubernetes(dry_run), dry_run);
+  }
+
+  Result<ServerResponse> releaseFromKubernetes(const ServerRequest& request) const {
+    TRY(const json::object body, bodyObject(request));
+    TRY(const std::optional<std::string> gpu, optionalText(body, "gpu"));
+    TRY(const DryRun dry_run, dryRun(request));
+    return accepted(parts_.service.releaseFromKubernetes(gpu, dry_run), dry_run);
+  }
+
+  Result<ServerResponse> listMps(const ServerRequest& /*request*/) const {
+    json::array rows;
+    for (const ledger::Gpu& gpu : book()->state.gpus) rows.push_back(mpsJson(gpu, parts_.live.mps(gpu)));
+    return answer(rows);
+  }
+
+  Result<ServerResponse> startMps(const ServerRequest& request) const { return switchMps(request, true); }
+  Result<ServerResponse> stopMps(const ServerRequest& request) const { return switchMps(request, false); }
+
+  Result<ServerResponse> events(const ServerRequest& request) const {
+    TRY(const std::int64_t since, request.queryNumber("since", 0, INT64_MAX));
+    TRY(const std::int64_t limit, request.queryNumber("limit", kMaxEvents, kMaxEvents));
+    TRY(const std::vector<service::Event> events, desk().events(since, static_cast<int>(limit)));
+    json::array rows;
+    for (const service::Event& event : events) rows.push_back(eventJson(event));
+    return answer(rows);
+  }
+
+  Result<ServerResponse> eventStream(const ServerRequest& request) const {
+    TRY(std::int64_t since, request.queryNumber("since", 0, INT64_MAX));
+    const std::string_view resumed = http::findHeader(request.headers, "last-event-id");
+    if (const auto last = parseWholeNumber(resumed)) since = *last;
+    ServerResponse response;
+    response.content_type = "text/event-stream";
+    response.headers = {{"cache-control", "no-store"}};
+    response.stream = [this, since](http::BodyWriter& out) { streamEvents(since, out); };
+    return response;
+  }
+
+  Result<ServerResponse> listOperations(const ServerRequest& /*request*/) const {
+    std::vector<std::shared_ptr<const service::Operation>> newest;
+    for (const auto& [id, operation] : book()->operations) newest.push_back(operation);
+    std::ranges::sort(newest, std::greater{},
+                      [](const auto& op) { return std::pair(op->id.size(), op->id); });
+    json::array rows;
+    for (const auto& operation : newest) rows.push_back(operationJson(*operation));
+    return answer(rows);
+  }
+
+  /// Long poll: answers when the operation differs from what it was at the call, or is finished, or the time
+  /// is over.
+  Result<ServerResponse> showOperation(const ServerRequest& request) const {
+    const std::string& id = request.params.at("id");
+    TRY(const std::int64_t wait, request.queryNumber("wait", 0, kMaxWaitSeconds));
+    const auto first = operationNamed(*book(), id);
+    if (first == nullptr) return fail(ErrorCode::NotFound, "there is no operation " + id);
+    const auto moved = [&](const Book& now) {
+      const auto operation = operationNamed(now, id);
+      return operation != first || operation->state != service::Operation::State::Running;
+    };
+    if (wait > 0) {
+      static_cast<void>(desk().waitUntil(moved, std::chrono::steady_clock::now() + std::chrono::seconds(wait),
+                                         request.stop));
+    }
+    const auto operation = operationNamed(*book(), id);
+    return answer(operationJson(operation == nullptr ? *first : *operation));
+  }
+
+  Result<ServerResponse> simulation(const ServerRequest& /*request*/) const {
+    TRY(std::string status, parts_.simulation.status());
+    ServerResponse response;
+    response.body = std::move(status);
+    return response;
+  }
+
+  Result<ServerResponse> injectFault(const ServerRequest& request) const {
+    TRY(const json::object body, bodyObject(request));
+    TRY(const std::string text, requiredText(body, "gpu"));
+    TRY(const std::string fault, requiredText(body, "fault"));
+    TRY(const std::optional<std::int64_t> value, optionalNumber(body, "value"));
+    const auto book = this->book();
+    TRY(const ledger::Gpu* gpu, gpuNamed(*book, text));
+    TRY_VOID(parts_.simulation.inject(*gpu, fault, value));
+    return answer({{"gpu", gpu->index}, {"fault", fault}});
+  }
+
+  static Result<ServerResponse> health(const ServerRequest& /*request*/) {
+    return answer({{"status", "ok"}});
+  }
+
+ private:
+  service::Desk& desk() const { return parts_.service.desk(); }
+  std::shared_ptr<const Book> book() const { return desk().book(); }
+
+  static std::string fileName(const ServerRequest& request) {
+    const std::string_view name = request.queryValue("file");
+    return name.empty() ? "(input)" : std::string(name);
+  }
+
+  static Result<const ledger::Gpu*> gpuNamed(const Book& book, const std::string& text) {
+    const ledger::Gpu* gpu = ledger::findGpuByText(book.state, text);
+    if (gpu == nullptr) return fail(ErrorCode::NotFound, "there is no GPU \"" + text + "\" on this device");
+    return gpu;
+  }
+
+  static Result<const service::WorkloadRecord*> workloadNamed(const Book& book, const std::string& name) {
+    const auto found = book.workloads.find(name);
+    if (found == book.workloads.end()) return fail(ErrorCode::NotFound, "there is no workload " + name);
+    return found->second.get();
+  }
+
+  static std::shared_ptr<const service::Operation> operationNamed(const Book& book, const std::string& id) {
+    const auto found = book.operations.find(id);
+    return found == book.operations.end() ? nullptr : found->second;
+  }
+
+  json::object gpuWithSample(const Book& book, const ledger::Gpu& gpu) const {
+    const GpuNow now = parts_.live.now(book.state, gpu);
+    return gpuJson(book.state, gpu, parts_.live.mps(gpu), &now);
+  }
+
+  static json::array workloadArray(const Book& book) {
+    json::array rows;
+    for (const auto& [name, workload] : book.workloads) rows.push_back(workloadJson(book.state, *workload));
+    return rows;
+  }
+
+  static json::array reservationArray(const Book& book) {
+    json::array rows;
+    for (const auto& [name, reservation] : book.reservations) {
+      rows.push_back(reservationJson(book.state, name, reservation));
+    }
+    return rows;
+  }
+
+  /// 200 with the plan of a dry run, 202 with the operation of the real thing.
+  Result<ServerResponse> accepted(Result<Accepted> result, DryRun dry_run) const {
+    if (!result) return fail(std::move(result).error());
+    if (dry_run == DryRun::Yes) return answer(planJson(*result));
+    const auto operation = operationNamed(*book(), result->operation);
+    return answer({{"operation", operationJson(*operation)}, {"plan", planJson(*result)}}, 202);
+  }
+
+  Result<ServerResponse> switchMps(const ServerRequest& request, bool on) const {
+    TRY(const json::object body, bodyObject(request));
+    TRY(const std::optional<std::string> gpu, optionalText(body, "gpu"));
+    TRY(const bool restart, flagOf(body, "restart"));
+    TRY(const DryRun dry_run, dryRun(request));
+    return accepted(parts_.service.switchMps(on, gpu, restart, dry_run), dry_run);
+  }
+
+  void streamEvents(std::int64_t since, http::BodyWriter& out) const {
+    while (!out.stop().stop_requested()) {
+      const Result<std::vector<service::Event>> events = desk().events(since, kStreamBatch);
+      if (!events) return;
+      for (const service::Event& event : *events) {
+        const std::string text =
+            http::serverSentEvent(std::to_string(event.seq), event.kind, json::serialize(eventJson(event)));
+        if (!out.write(text)) return;
+        since = event.seq;
+      }
+      if (!events->empty()) continue;
+      const auto news = [&](const Book& /*book*/) {
+        const auto more = desk().events(since, 1);
+        return !more || !more->empty();
+      };
+      const bool any = desk().waitUntil(news, std::chrono::steady_clock::now() + kKeepAlive, out.stop());
+      if (!any && !out.write(": still here\n\n")) return;
+    }
+  }
+
+  Collaborators parts_;
+};
+
+}  // namespace
+
+std::vector<Route> routes(Collaborators parts) {
+  const auto handlers = std::make_shared<const Handlers>(parts);
+  const auto on = [&](Result<ServerResponse> (Handlers::*method)(const ServerRequest&)
+                          const) -> http::Handler {
+    return [handlers, method](const ServerRequest& request) { return ((*handlers).*method)(request); };
+  };
+  const http::QueryParameter dry{"dryRun", "true: say what would happen and do nothing"};
+  const http::QueryParameter file{"file", "the file's name, for messages"};
+  std::vector<Route> table{
+      {"GET", "/healthz", Role::Reader, &Handlers::health, "Whether the daemon answers"},
+      {"GET", "/api/v1/status", Role::Reader, on(&Handlers::status), "Everything at a glance"},
+      {"GET", "/api/v1/gpus", Role::Reader, on(&Handlers::listGpus), "The GPUs, their owners and berths"},
+      {"GET", "/api/v1/gpus/{id}", Role::Reader, on(&Handlers::showGpu),
+       "One GPU by index, UUID or PCI address, with a sample"},
+      {"PUT",
+       "/api/v1/gpus/{id}/mode",
+       Role::Operator,
+       on(&Handlers::setMode),
+       "Changes how containers share a GPU",
+       {dry},
+       Duration::Short,
+       202,
+       kMaxSmallBody},
+      {"POST",
+       "/api/v1/apply",
+       Role::Operator,
+       on(&Handlers::apply),
+       "Runs the workloads of a manifest",
+       {dry, file},
+       Duration::Short,
+       202,
+       kMaxManifestBytes},
+      {"POST",
+       "/api/v1/delete",
+       Role::Operator,
+       on(&Handlers::deleteManifest),
+       "Deletes the workloads a manifest names",
+       {dry, file},
+       Duration::Short,
+       202,
+       kMaxManifestBytes},
+      {"GET", "/api/v1/workloads", Role::Reader, on(&Handlers::listWorkloads), "The workloads"},
+      {"GET", "/api/v1/workloads/{name}", Role::Reader, on(&Handlers::showWorkload), "One workload"},
+      {"DELETE",
+       "/api/v1/workloads/{name}",
+       Role::Operator,
+       on(&Handlers::deleteWorkload),
+       "Stops a workload and forgets it",
+       {dry},
+       Duration::Short,
+       202},
+      {"POST",
+       "/api/v1/workloads/{name}/stop",
+       Role::Operator,
+       on(&Handlers::stopWorkload),
+       "Stops a workload and gives its berths back",
+       {dry},
+       Duration::Short,
+       202},
+      {"POST",
+       "/api/v1/workloads/{name}/start",
+       Role::Operator,
+       on(&Handlers::startWorkload),
+       "Starts a stopped or ended workload again",
+       {dry},
+       Duration::Short,
+       202},
+      {"GET",
+       "/api/v1/workloads/{name}/logs",
+       Role::Reader,
+       on(&Handlers::logs),
+       "What its containers wrote",
+       {{"container", "one container of several"},
+        {"follow", "true: go on as more is written"},
+        {"tail", "only the last N lines"}},
+       Duration::Long},
+      {"GET", "/api/v1/reservations", Role::Reader, on(&Handlers::listReservations),
+       "GPUs kept for VMs to come"},
+      {"PUT",
+       "/api/v1/reservations/{name}",
+       Role::Operator,
+       on(&Handlers::reserve),
+       "Keeps whole GPUs for a VM to come",
+       {dry},
+       Duration::Short,
+       202,
+       kMaxSmallBody},
+      {"DELETE",
+       "/api/v1/reservations/{name}",
+       Role::Operator,
+       on(&Handlers::unreserve),
+       "Gives a reservation's GPUs back",
+       {dry},
+       Duration::Short,
+       202},
+      {"GET", "/api/v1/kubernetes", Role::Reader, on(&Handlers::kubernetes), "The cluster's claim"},
+      {"POST",
+       "/api/v1/kubernetes/enable",
+       Role::Operator,
+       on(&Handlers::enableKubernetes),
+       "Claims every free GPU for Kubernetes",
+       {dry},
+       Duration::Short,
+       202,
+       kMaxSmallBody},
+      {"POST",
+       "/api/v1/kubernetes/disable",
+       Role::Operator,
+       on(&Handlers::disableKubernetes),
+       "Ends the claim; nothing that runs is stopped",
+       {dry},
+       Duration::Short,
+       202,
+       kMaxSmallBody},
+      {"POST",
+       "/api/v1/kubernetes/release",
+       Role::Operator,
+       on(&Handlers::releaseFromKubernetes),
+       "Takes idle GPUs back from Kubernetes",
+       {dry},
+       Duration::Short,
+       202,
+       kMaxSmallBody},
+      {"GET", "/api/v1/mps", Role::Reader, on(&Handlers::listMps), "MPS per GPU"},
+      {"POST",
+       "/api/v1/mps/start",
+       Role::Operator,
+       on(&Handlers::startMps),
+       "Switches MPS on",
+       {dry},
+       Duration::Short,
+       202,
+       kMaxSmallBody},
+      {"POST",
+       "/api/v1/mps/stop",
+       Role::Operator,
+       on(&Handlers::stopMps),
+       "Switches MPS off",
+       {dry},
+       Duration::Short,
+       202,
+       kMaxSmallBody},
+      {"GET",
+       "/api/v1/events",
+       Role::Reader,
+       on(&Handlers::events),
+       "What happened, oldest first",
+       {{"since", "only later than this number"}, {"limit", "at most so many"}}},
+      {"GET",
+       "/api/v1/events/stream",
+       Role::Reader,
+       on(&Handlers::eventStream),
+       "The same as server-sent events, resumed by Last-Event-ID",
+       {{"since", "only later than this number"}},
+       Duration::Long},
+      {"GET", "/api/v1/operations", Role::Reader, on(&Handlers::listOperations), "Operations, newest first"},
+      {"GET",
+       "/api/v1/operations/{id}",
+       Role::Reader,
+       on(&Handlers::showOperation),
+       "One operation",
+       {{"wait", "seconds to wait for news"}},
+       Duration::Long},
+      {"GET", "/api/v1/sim", Role::Reader, on(&Handlers::simulation), "The simulated driver's state"},
+      {"POST",
+       "/api/v1/sim/faults",
+       Role::Owner,
+       on(&Handlers::injectFault),
+       "Makes a simulated GPU fail or recover",
+       {},
+       Duration::Short,
+       200,
+       kMaxSmallBody},
+  };
+  std::vector<Route> described = table;
+  const std::string document = http::openApiDocument(described, "Berth", kVersion);
+  table.push_back({"GET", "/api/v1/openapi.json", Role::Reader,
+                   [document](const ServerRequest& /*request*/) -> Result<ServerResponse> {
+                     ServerResponse response;
+                     response.body = document;
+                     return response;
+                   },
+                   "This description"});
+  return table;
+}
+
+}  // namespace berth::api

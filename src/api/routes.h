@@ -1,0 +1,44 @@
+// /api/v1: which routes there are, who may use them, and how each turns a request into a call of the service.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "api/views.h"
+#include "gpu/driver.h"
+#include "http/router.h"
+#include "service/service.h"
+
+namespace berth::api {
+
+/// What is measured or running now and therefore in no ledger. Calls may block for the driver; safe from
+/// every thread.
+class LiveData {
+ public:
+  virtual ~LiveData() = default;
+  virtual MpsView mps(const ledger::Gpu& gpu) = 0;
+  virtual GpuNow now(const ledger::State& state, const ledger::Gpu& gpu) = 0;
+  virtual Result<gpu::DriverInfo> driver() = 0;
+};
+
+/// Faults of the simulated driver. Unavailable: the driver is a real one.
+class Simulation {
+ public:
+  virtual ~Simulation() = default;
+  /// The simulated driver's own status, as JSON text.
+  virtual Result<std::string> status() = 0;
+  virtual Result<void> inject(const ledger::Gpu& gpu, const std::string& fault,
+                              const std::optional<std::int64_t>& value) = 0;
+};
+
+struct Collaborators {
+  service::Service& service;
+  LiveData& live;
+  Simulation& simulation;
+};
+
+/// The routes over these; they outlive the server.
+std::vector<http::Route> routes(Collaborators parts);
+
+}  // namespace berth::api
