@@ -1,0 +1,151 @@
+#include "daemon/config.h"
+
+#include <charconv>
+#include <functional>
+#include <map>
+#include <utility>
+
+#include <yaml-cpp/yaml.h>
+
+#include "base/text.h"
+
+namespace berth::daemon {
+namespace {
+
+constexpr std::int64_t kMaxSimulated = 8;
+
+using Setter = std::function<Result<void>(Config&, const std::string&)>;
+
+Result<void> setArbitration(Config& config, const std::string& text) {
+  if (text == "appliance") {
+    config.arbitration = arbiter::Arbitration::Appliance;
+  } else if (text == "elastic") {
+    config.arbitration = arbiter::Arbitration::Elastic;
+  } else {
+    return fail(ErrorCode::InvalidArgument, "\"" + text + "\" is neither appliance nor elastic");
+  }
+  return {};
+}
+
+Result<void> setLogLevel(Config& config, const std::string& text) {
+  const std::map<std::string, LogLevel> levels{{"error", LogLevel::Error},
+                                               {"warning", LogLevel::Warning},
+                                               {"info", LogLevel::Info},
+                                               {"debug", LogLevel::Debug}};
+  const auto found = levels.find(text);
+  if (found == levels.end()) {
+    return fail(ErrorCode::InvalidArgument, "\"" + text + "\" is none of error, warning, info, debug");
+  }
+  config.log_level = found->second;
+  return {};
+}
+
+Result<std::uint16_t> parseHex(std::string_view text) {
+  std::uint16_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value, 16);
+  if (text.size() != 4 || error != std::errc{} || end != text.data() + text.size()) {
+    return fail(ErrorCode::InvalidArgument, "\"" + std::string(text) + "\" is not four hex digits");
+  }
+  return value;
+}
+
+Result<void> setAlsoGpus(Config& config, const std::string& text) {
+  config.also_gpus.clear();
+  for (const std::string& part : split(text, ',')) {
+    const std::vector<std::string> halves = split(trim(part), ':');
+    if (halves.size() != 2) {
+      return fail(ErrorCode::InvalidArgument, "\"" + part + "\" is not a PCI id like 10de:1eb8");
+    }
+    gpu::PciId id;
+    TRY(id.vendor, parseHex(halves[0]));
+    TRY(id.device, parseHex(halves[1]));
+    config.also_gpus.push_back(id);
+  }
+  return {};
+}
+
+Setter path(std::filesystem::path Config::* member) {
+  return [member](Config& config, const std::string& text) -> Result<void> {
+    config.*member = text;
+    return {};
+  };
+}
+
+Setter string(std::string Config::* member) {
+  return [member](Config& config, const std::string& text) -> Result<void> {
+    config.*member = text;
+    return {};
+  };
+}
+
+const std::map<std::string, Setter>& setters() {
+  static const std::map<std::string, Setter> kSetters{
+      {"stateDir", path(&Config::state_dir)},
+      {"runDir", path(&Config::run_dir)},
+      {"socket", path(&Config::socket)},
+      {"socketGroup", string(&Config::socket_group)},
+      {"driverRoot", path(&Config::driver_root)},
+      {"simulate",
+       [](Config& config, const std::string& text) -> Result<void> {
+         TRY_VOID(checkSimulate(text));
+         config.simulate = text;
+         return {};
+       }},
+      {"simRoot", path(&Config::sim_root)},
+      {"engineSocket", string(&Config::engine_socket)},
+      {"arbitration", setArbitration},
+      {"alsoGpus", setAlsoGpus},
+      {"logLevel", setLogLevel},
+  };
+  return kSetters;
+}
+
+std::string placeOf(const std::string& file, const YAML::Mark& mark) {
+  return file + ":" + std::to_string(mark.line + 1);
+}
+
+Result<Config> readMap(const YAML::Node& root, const std::string& file, Config config) {
+  for (const auto& entry : root) {
+    const std::string where = placeOf(file, entry.first.Mark());
+    const std::string key = entry.first.Scalar();
+    const auto setter = setters().find(key);
+    if (setter == setters().end()) {
+      return fail(ErrorCode::InvalidArgument, where + ": there is no setting \"" + key + "\"");
+    }
+    if (!entry.second.IsScalar()) {
+      return fail(ErrorCode::InvalidArgument, where + " " + key + ": a single value is expected");
+    }
+    TRY_VOID(setter->second(config, entry.second.Scalar()).during(where + " " + key));
+  }
+  return config;
+}
+
+}  // namespace
+
+Result<Config> setOption(const std::string& key, const std::string& value, Config config) {
+  TRY_VOID(setters().at(key)(config, value).during(key));
+  return config;
+}
+
+Result<void> checkSimulate(const std::string& text) {
+  const std::vector<std::string> halves = split(text, ':');
+  const auto count = halves.size() == 2 ? parseWholeNumber(halves[1]) : std::nullopt;
+  if (!count || *count < 1 || *count > kMaxSimulated || halves[0].empty()) {
+    return fail(ErrorCode::InvalidArgument,
+                "\"" + text + "\" is not a profile and a count of 1 to 8, like t4:2");
+  }
+  return {};
+}
+
+Result<Config> parseConfig(std::string_view text, const std::string& file, Config config) {
+  try {
+    const YAML::Node root = YAML::Load(std::string(text));
+    if (root.IsNull()) return config;
+    if (!root.IsMap()) return fail(ErrorCode::InvalidArgument, file + ": settings are \"key: value\" lines");
+    return readMap(root, file, std::move(config));
+  } catch (const YAML::Exception& error) {
+    return fail(ErrorCode::InvalidArgument, placeOf(file, error.mark) + ": " + error.msg);
+  }
+}
+
+}  // namespace berth::daemon

@@ -1,0 +1,42 @@
+// The daemon's configuration: a YAML file, then the command line on top of it (docs/configuration.md).
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "arbiter/arbiter.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "gpu/pci.h"
+
+namespace berth::daemon {
+
+struct Config {
+  std::filesystem::path state_dir = "/var/lib/berth";
+  std::filesystem::path run_dir = "/run/berth";
+  std::filesystem::path socket;  // Empty: <run_dir>/berth.sock
+  std::string socket_group;      // Empty: the daemon's own.
+  std::filesystem::path driver_root = "/";
+  std::string simulate;            // "t4:2": the simulated driver with these GPUs.
+  std::filesystem::path sim_root;  // Where the simulated driver lies; empty: beside the program.
+  std::string engine_socket;       // Empty: the first of Podman's and Docker's usual ones that exists.
+  arbiter::Arbitration arbitration = arbiter::Arbitration::Appliance;
+  std::vector<gpu::PciId> also_gpus;  // PCI ids that count as GPUs, "1234:11e8".
+  LogLevel log_level = LogLevel::Info;
+
+  std::filesystem::path socketPath() const { return socket.empty() ? run_dir / "berth.sock" : socket; }
+};
+
+/// Reads the file's text over `config`. InvalidArgument with file, line and key: not YAML, an unknown key, a
+/// value that is none. Pure.
+Result<Config> parseConfig(std::string_view text, const std::string& file, Config config);
+
+/// Sets one option of the command line by its key in the file. InvalidArgument: "--simulate: ...".
+Result<Config> setOption(const std::string& key, const std::string& value, Config config);
+
+/// "t4:2" as profile and count; InvalidArgument for a count outside 1 to 8.
+Result<void> checkSimulate(const std::string& text);
+
+}  // namespace berth::daemon

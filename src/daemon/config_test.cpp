@@ -1,0 +1,36 @@
+#include "daemon/config.h"
+
+#include <gtest/gtest.h>
+
+namespace berth::daemon {
+namespace {
+
+TEST(ConfigTest, TheFileSetsWhatItNamesAndLeavesTheRest) {
+  const auto config = parseConfig("arbitration: elastic\nalsoGpus: 1234:11e8, 10de:1eb8\n", "f", {});
+  ASSERT_TRUE(config) << config.error().message;
+  EXPECT_EQ(config->arbitration, arbiter::Arbitration::Elastic);
+  EXPECT_EQ(config->also_gpus.at(1).device, 0x1eb8);
+  EXPECT_EQ(config->state_dir, "/var/lib/berth");
+}
+
+TEST(ConfigTest, AnEmptyFileIsNoSettings) { EXPECT_TRUE(parseConfig("# nothing\n", "f", {})); }
+
+TEST(ConfigTest, ErrorsNameFileLineAndKey) {
+  EXPECT_EQ(parseConfig("\nnope: 1\n", "f", {}).error().message, "f:2: there is no setting \"nope\"");
+  EXPECT_EQ(parseConfig("arbitration: x\n", "f", {}).error().message,
+            "f:1 arbitration: \"x\" is neither appliance nor elastic");
+  EXPECT_EQ(parseConfig("logLevel: [a]\n", "f", {}).error().message,
+            "f:1 logLevel: a single value is expected");
+  EXPECT_EQ(parseConfig("- a\n", "f", {}).error().message, "f: settings are \"key: value\" lines");
+  EXPECT_FALSE(parseConfig("a: b: c\n", "f", {}));
+}
+
+TEST(ConfigTest, OneToEightGpusCanBeSimulated) {
+  EXPECT_TRUE(checkSimulate("t4:1"));
+  EXPECT_TRUE(checkSimulate("t4:8"));
+  for (const char* bad : {"t4", "t4:0", "t4:9", ":1", "t4:x", "t4:1:1"})
+    EXPECT_FALSE(checkSimulate(bad)) << bad;
+}
+
+}  // namespace
+}  // namespace berth::daemon
