@@ -1,0 +1,382 @@
+#include "cli/parser.h"
+
+#include <algorithm>
+#include <sstream>
+#include <utility>
+
+#include <CLI/CLI.hpp>
+
+#include "base/text.h"
+#include "cli/version.h"
+
+namespace berth::cli {
+namespace {
+
+constexpr std::int64_t kMaxSeconds = 7 * 24 * 3600;
+constexpr std::int64_t kMaxGpus = 1000;
+constexpr std::int64_t kMaxTail = 1'000'000;
+
+constexpr const char* kFooter =
+    "Exit status: 0 done, 1 failed or not awaited, 2 usage, 3 refused (the reasons are on stderr).\n"
+    "Example:\n  berth status";
+
+// One of the words of "a|b|c", which is also how help and completion know them.
+CLI::Option* choice(CLI::Option* option, const std::string& words) {
+  const std::vector<std::string> choices = split(words, '|');
+  option->check(CLI::Validator(
+      [choices, words](std::string& text) {
+        return std::find(choices.begin(), choices.end(), text) != choices.end()
+                   ? std::string()
+                   : "'" + text + "' is none of " + words;
+      },
+      std::string()));
+  return option->type_name(words);
+}
+
+CLI::Option* number(CLI::Option* option, std::int64_t least, std::int64_t most) {
+  option->check(CLI::Validator(
+      [least, most](std::string& text) {
+        const auto value = parseWholeNumber(text);
+        return value && *value >= least && *value <= most
+                   ? std::string()
+                   : "'" + text + "' is not a whole number from " + std::to_string(least) + " to " +
+                         std::to_string(most);
+      },
+      std::string()));
+  return option;
+}
+
+// Builds the tree; the leaves write into `args` while CLI11 parses.
+class Builder {
+ public:
+  Builder(CLI::App& app, Arguments& args) : app_(app), args_(args) {}
+
+  void build() {
+    app_.description("berth: who has which GPU on this device, and why");
+    app_.footer(kFooter);
+    app_.require_subcommand(1);
+    app_.set_version_flag("--version", "berth " + std::string(kVersion));
+    addGlobalOptions();
+    leaf(app_, "status", "GPUs, workloads and reservations at a glance", "status", Verb::Status);
+    addGpu();
+    addManifests();
+    addWorkload();
+    addReservations();
+    addPlan();
+    addKubernetes();
+    addMps();
+    addHistory();
+    addSimulation();
+    addOwnHelp();
+    addAliases();
+  }
+
+ private:
+  void addGlobalOptions() {
+    app_.add_option("--socket", args_.socket,
+                    "The daemon's socket (default: $BERTH_SOCKET, else /run/berth/berth.sock)")
+        ->type_name("PATH");
+    const std::vector<std::pair<std::string, Output>> outputs{
+        {"table", Output::Table}, {"json", Output::Json}, {"yaml", Output::Yaml}};
+    choice(app_.add_option_function<std::string>(
+               "-o,--output",
+               [this, outputs](const std::string& text) {
+                 for (const auto& [word, output] : outputs) {
+                   if (word == text) args_.output = output;
+                 }
+               },
+               "How to print what comes back"),
+           "table|json|yaml");
+    app_.add_flag("--no-wait", args_.no_wait, "Print the operation's id instead of waiting for its end");
+    number(app_.add_option("--timeout", args_.timeout_seconds, "Give up waiting after so long"), 1,
+           kMaxSeconds)
+        ->type_name("SECONDS");
+    app_.add_flag("--no-color", args_.no_color, "No colors on a terminal either");
+  }
+
+  CLI::App& group(const std::string& name, const std::string& description) {
+    CLI::App* app = app_.add_subcommand(name, description);
+    app->require_subcommand(1);
+    app->fallthrough();
+    return *app;
+  }
+
+  CLI::App& leaf(CLI::App& parent, const std::string& name, const std::string& description,
+                 const std::string& example, Verb verb) {
+    CLI::App* app = parent.add_subcommand(name, description);
+    app->fallthrough();
+    app->footer("Example:\n  berth " + example + "\nGlobal options: see berth --help");
+    app->callback([this, verb] { args_.verb = verb; });
+    return *app;
+  }
+
+  // A leaf that changes something.
+  CLI::App& change(CLI::App& parent, const std::string& name, const std::string& description,
+                   const std::string& example, Verb verb) {
+    CLI::App& app = leaf(parent, name, description, example, verb);
+    app.add_flag("--dry-run", args_.dry_run, "Say what would happen and do nothing");
+    return app;
+  }
+
+  // A leaf of `berth plan`.
+  CLI::App& planned(CLI::App& parent, const std::string& name, const std::string& description,
+                    const std::string& example, Verb verb) {
+    CLI::App& app = leaf(parent, name, description, example, verb);
+    app.callback([this, verb] {
+      args_.verb = verb;
+      args_.dry_run = true;
+    });
+    return app;
+  }
+
+  void name(CLI::App& app, const std::string& what, const std::string& description) {
+    app.add_option(what, args_.name, description)->required()->type_name("");
+  }
+
+  void gpu(CLI::App& app) {
+    app.add_option("GPU", args_.gpu, "Index, UUID, the beginning of a UUID, or PCI address")
+        ->required()
+        ->type_name("");
+  }
+
+  void files(CLI::App& app) {
+    app.add_option("-f,--file", args_.files, "A manifest; - is the standard input; may be repeated")
+        ->required()
+        ->allow_extra_args(false)
+        ->type_name("FILE");
+  }
+
+  void gpuMode(CLI::App& app) {
+    gpu(app);
+    choice(app.add_option("MODE", args_.mode, "How the GPU's containers share it")->required(),
+           "exclusive|timeslice|mps");
+    restart(app);
+  }
+
+  void restart(CLI::App& app) {
+    app.add_flag("--restart", args_.restart, "Restart the containers that run there, if any");
+  }
+
+  void gpuCount(CLI::App& app) {
+    name(app, "NAME", "The reservation's name");
+    number(app.add_option("--gpus", args_.gpus, "How many whole GPUs")->required(), 1, kMaxGpus)
+        ->type_name("N");
+  }
+
+  void addGpu() {
+    CLI::App& gpus = group("gpu", "The GPUs of this device");
+    leaf(gpus, "list", "Every GPU with its owner", "gpu list -o json", Verb::GpuList);
+    gpu(leaf(gpus, "show", "One GPU, its berths and processes", "gpu show 0", Verb::GpuShow));
+    gpuMode(
+        change(gpus, "mode", "Change how containers share a GPU", "gpu mode 0 mps --restart", Verb::GpuMode));
+  }
+
+  void addManifests() {
+    files(change(app_, "apply", "Run the workloads of a manifest", "apply -f pods.yaml", Verb::Apply));
+    files(
+        change(app_, "delete", "Delete the workloads a manifest names", "delete -f pods.yaml", Verb::Delete));
+  }
+
+  void addWorkload() {
+    CLI::App& workloads = group("workload", "Containers that Berth runs");
+    leaf(workloads, "list", "Every workload with its state", "workload list", Verb::WorkloadList);
+    name(leaf(workloads, "show", "One workload and its containers", "workload show cuda-sample1",
+              Verb::WorkloadShow),
+         "NAME", "The workload");
+    addLogs(leaf(workloads, "logs", "What its containers wrote", "workload logs -f cuda-sample1",
+                 Verb::WorkloadLogs));
+    name(change(workloads, "stop", "Stop it and give its GPUs back", "workload stop cuda-sample1",
+                Verb::WorkloadStop),
+         "NAME", "The workload");
+    name(change(workloads, "start", "Start a stopped or ended one again", "workload start cuda-sample1",
+                Verb::WorkloadStart),
+         "NAME", "The workload");
+    name(change(workloads, "delete", "Stop it and forget it", "workload delete cuda-sample1",
+                Verb::WorkloadDelete),
+         "NAME", "The workload");
+  }
+
+  void addLogs(CLI::App& logs) {
+    name(logs, "NAME", "The workload");
+    logs.add_flag("-f,--follow", args_.follow, "Go on as more is written");
+    number(logs.add_option("--tail", args_.tail, "Only the last N lines"), 0, kMaxTail)->type_name("N");
+    logs.add_option("-c,--container", args_.container, "Only this container")->type_name("NAME");
+  }
+
+  void addReservations() {
+    gpuCount(
+        change(app_, "reserve", "Keep whole GPUs for a VM to come", "reserve vm1 --gpus 1", Verb::Reserve));
+    name(change(app_, "unreserve", "Give a reservation's GPUs back", "unreserve vm1", Verb::Unreserve),
+         "NAME", "The reservation's name");
+  }
+
+  // Either `plan -f F`, or one of the commands that can be planned.
+  void addPlan() {
+    CLI::App& plan =
+        planned(app_, "plan", "What a command would do, and why not", "plan -f pods.yaml", Verb::Apply);
+    plan.require_subcommand(0, 1);
+    CLI::Option* file =
+        plan.add_option("-f,--file", args_.files, "A manifest; - is the standard input; may be repeated")
+            ->allow_extra_args(false)
+            ->type_name("FILE");
+    plan.callback([this, &plan, file] {
+      const bool has_command = !plan.get_subcommands().empty();
+      if (has_command && file->count() > 0) throw CLI::ExcludesError("--file", "a command to plan");
+      if (!has_command && file->count() == 0) throw CLI::RequiredError("--file, or a command to plan");
+      args_.dry_run = true;
+      if (!has_command) args_.verb = Verb::Apply;
+    });
+    gpuCount(planned(plan, "reserve", "Would there be GPUs for this reservation?",
+                     "plan reserve vm1 --gpus 1", Verb::Reserve));
+    CLI::App& kubernetes = planGroup(plan, "kubernetes", "What the cluster would get or give back");
+    addKubernetesVerbs(kubernetes, "plan ", &Builder::planned);
+    CLI::App& gpus = planGroup(plan, "gpu", "What a change of mode would mean");
+    gpuMode(planned(gpus, "mode", "Change how containers share a GPU", "plan gpu mode 0 mps", Verb::GpuMode));
+  }
+
+  static CLI::App& planGroup(CLI::App& plan, const std::string& name, const std::string& description) {
+    CLI::App* app = plan.add_subcommand(name, description);
+    app->require_subcommand(1);
+    app->fallthrough();
+    return *app;
+  }
+
+  using MakeLeaf = CLI::App& (Builder::*)(CLI::App&, const std::string&, const std::string&,
+                                          const std::string&, Verb);
+
+  void addKubernetesVerbs(CLI::App& parent, const std::string& prefix, MakeLeaf make) {
+    (this->*make)(parent, "enable", "Claim every free GPU", prefix + "kubernetes enable",
+                  Verb::KubernetesEnable);
+    (this->*make)(parent, "disable", "End the claim; nothing that runs is stopped",
+                  prefix + "kubernetes disable", Verb::KubernetesDisable);
+    (this->*make)(parent, "release", "Take an idle GPU back, or all of them", prefix + "kubernetes release 0",
+                  Verb::KubernetesRelease)
+        .add_option("GPU", args_.gpu, "Only this GPU")
+        ->type_name("");
+  }
+
+  void addKubernetes() {
+    CLI::App& kubernetes = group("kubernetes", "The cluster's claim on GPUs");
+    addKubernetesVerbs(kubernetes, "", &Builder::change);
+    leaf(kubernetes, "status", "What it owns and could claim", "kubernetes status", Verb::KubernetesStatus);
+  }
+
+  void addMps() {
+    CLI::App& mps = group("mps", "NVIDIA MPS on the GPUs");
+    for (const bool on : {true, false}) {
+      CLI::App& app =
+          on ? change(mps, "start", "Switch MPS on, for all GPUs or one", "mps start", Verb::MpsStart)
+             : change(mps, "stop", "Switch MPS off, for all GPUs or one", "mps stop --gpu 0", Verb::MpsStop);
+      app.add_option("--gpu", args_.gpu, "Only this GPU")->type_name("GPU");
+      restart(app);
+    }
+    leaf(mps, "status", "MPS of every GPU", "mps status", Verb::MpsStatus);
+  }
+
+  void addHistory() {
+    CLI::App& events = leaf(app_, "events", "What happened, oldest first", "events -f", Verb::Events);
+    events.add_flag("-f,--follow", args_.follow, "Go on as more happens");
+    number(events.add_option("--since", args_.since, "Only events later than this number"), 0, INT64_MAX)
+        ->type_name("N");
+    CLI::App& operations = group("operation", "Work that was asked for");
+    leaf(operations, "list", "The latest operations, newest first", "operation list", Verb::OperationList);
+    name(leaf(operations, "show", "One operation", "operation show op-12", Verb::OperationShow), "ID",
+         "The operation");
+    name(leaf(operations, "wait", "Follow one to its end", "operation wait op-12", Verb::OperationWait), "ID",
+         "The operation");
+  }
+
+  void addSimulation() {
+    CLI::App& sim = group("sim", "The simulated driver");
+    CLI::App& fault =
+        leaf(sim, "fault", "Make a simulated GPU fail or recover", "sim fault 0 xid 79", Verb::SimFault);
+    gpu(fault);
+    choice(fault.add_option("FAULT", args_.fault, "What happens to it")->required(), "xid|lost|recover");
+    number(fault.add_option("VALUE", args_.fault_value, "The XID's number, 1 to 999"), 1, 999)->type_name("");
+    fault.callback([this] {
+      args_.verb = Verb::SimFault;
+      const bool needs_value = args_.fault == "xid";
+      if (needs_value && !args_.fault_value) throw CLI::RequiredError("VALUE, the XID's number,");
+      if (!needs_value && args_.fault_value) throw CLI::ExtrasError({std::to_string(*args_.fault_value)});
+    });
+    leaf(sim, "status", "What the simulated driver holds", "sim status", Verb::SimStatus);
+  }
+
+  void addOwnHelp() {
+    CLI::App& completion = leaf(app_, "completion", "A completion script for a shell",
+                                "completion bash > /etc/bash_completion.d/berth", Verb::Completion);
+    choice(completion.add_option("SHELL", args_.name, "The shell")->required(), "bash|zsh|fish");
+    leaf(app_, "version", "The version of this program", "version", Verb::Version);
+  }
+
+  void addAliases() {
+    alias("Start-HcsGpuMPS", "Switch MPS on, as the appliance's shell does", Verb::HcsStartMps);
+    alias("Stop-HcsGpuMPS", "Switch MPS off, as the appliance's shell does", Verb::HcsStopMps);
+    alias("Get-HcsGpuNvidiaSmi", "An nvidia-smi table, as in the appliance's shell", Verb::HcsNvidiaSmi);
+    alias("Get-HcsNvidiaSmi", "The same", Verb::HcsNvidiaSmi);
+  }
+
+  void alias(const std::string& name, const std::string& description, Verb verb) {
+    leaf(app_, name, description, name, verb).ignore_case()->group("The appliance's names");
+  }
+
+  CLI::App& app_;
+  Arguments& args_;
+};
+
+OptionNode describe(const CLI::Option& option) {
+  OptionNode node;
+  node.description = option.get_description();
+  node.required = option.get_required();
+  if (option.get_positional()) {
+    node.names.push_back(option.get_name(true));
+  } else {
+    for (const std::string& letter : option.get_snames()) node.names.push_back("-" + letter);
+    for (const std::string& word : option.get_lnames()) node.names.push_back("--" + word);
+  }
+  if (option.get_items_expected_max() > 0) node.value = option.get_type_name();
+  if (node.value.find('|') != std::string::npos) node.choices = split(node.value, '|');
+  return node;
+}
+
+CommandNode describe(const CLI::App& app) {
+  CommandNode node{app.get_name(), app.get_description(), app.get_footer(), {}, {}, {}};
+  for (const CLI::Option* option : app.get_options()) {
+    (option->get_positional() ? node.positionals : node.options).push_back(describe(*option));
+  }
+  for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) {
+    node.commands.push_back(describe(*command));
+  }
+  return node;
+}
+
+}  // namespace
+
+std::variant<Arguments, Notice> parse(const std::vector<std::string>& words) {
+  Arguments args;
+  if (words == std::vector<std::string>{"--man"}) {
+    args.verb = Verb::ManPage;
+    return args;
+  }
+  CLI::App app("", "berth");
+  Builder(app, args).build();
+  try {
+    app.parse(std::vector<std::string>(words.rbegin(), words.rend()));
+    return args;
+  } catch (const CLI::ParseError& error) {
+    std::ostringstream out;
+    std::ostringstream err;
+    const int status = app.exit(error, out, err);
+    if (status == 0) return Notice{http::ExitStatus::Done, out.str()};
+    return Notice{http::ExitStatus::Usage, "berth: " + err.str()};
+  }
+}
+
+CommandNode commandTree() {
+  Arguments args;
+  CLI::App app("", "berth");
+  Builder(app, args).build();
+  return describe(app);
+}
+
+}  // namespace berth::cli
