@@ -46,7 +46,7 @@ CLI::Option* number(CLI::Option* option, std::int64_t least, std::int64_t most) 
   return option;
 }
 
-// Builds the tree; the leaves write into `args` while CLI11 parses.
+// Builds the tree. It stays until the parsing is over: the leaves' callbacks write into `args` through it.
 class Builder {
  public:
   Builder(CLI::App& app, Arguments& args) : app_(app), args_(args) {}
@@ -359,7 +359,8 @@ std::variant<Arguments, Notice> parse(const std::vector<std::string>& words) {
     return args;
   }
   CLI::App app("", "berth");
-  Builder(app, args).build();
+  Builder builder(app, args);
+  builder.build();
   try {
     app.parse(std::vector<std::string>(words.rbegin(), words.rend()));
     return args;
@@ -375,7 +376,8 @@ std::variant<Arguments, Notice> parse(const std::vector<std::string>& words) {
 CommandNode commandTree() {
   Arguments args;
   CLI::App app("", "berth");
-  Builder(app, args).build();
+  Builder builder(app, args);
+  builder.build();
   return describe(app);
 }
 

@@ -96,7 +96,9 @@ TEST(ApplianceTextTest, EveryLineOfTheSmiTableIs79Wide) {
   EXPECT_EQ(text.rfind("edge-1\n\nFri Jan", 0), 0U);
   for (std::size_t start = text.find('+'); start < text.size(); start = text.find('\n', start) + 1) {
     const std::string line = text.substr(start, text.find('\n', start) - start);
-    if (!line.empty()) EXPECT_EQ(line.size(), 79U) << line;
+    if (!line.empty()) {
+      EXPECT_EQ(line.size(), 79U) << line;
+    }
   }
   EXPECT_NE(text.find("00000000:3B:00.0"), std::string::npos);
   EXPECT_NE(text.find("E. Process"), std::string::npos);

@@ -16,9 +16,9 @@ class FakeApi {
   struct Answer {
     int status = 200;
     std::string body;
-    bool hang_up = false;        // Close without an answer.
-    bool hold = false;           // Answer nothing until the client closes.
-    std::function<void()> then;  // Called when the request was read.
+    bool hang_up = false;          // Close without an answer.
+    bool hold = false;             // Answer nothing until the client closes.
+    std::function<void()> then{};  // Called when the request was read.
   };
 
   explicit FakeApi(std::vector<Answer> answers);
