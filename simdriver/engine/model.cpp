@@ -461,11 +461,13 @@ std::uint64_t Model::earliestFinishAt(std::uint32_t stream, std::uint64_t sequen
   const double cap = capOf(std::min(once(source.client), kMaxClients - 1));
   std::uint64_t reached = once(source.completed);
   double total = 0;
+  bool looked = false;
   const std::uint32_t head = once(source.head);
   for (std::uint32_t i = 0; i < queued(source) && reached < sequence; ++i) {
     const WorkRun& run = source.runs[slotOf(head + i, kRunsPerStream)];
     const std::uint64_t count = std::min(countOf(run), sequence - reached);
-    if (countOf(run) == 0 && depth < kBarrierDepth && !barrierOpen(run)) {
+    if (countOf(run) == 0 && depth < kBarrierDepth && !looked && !barrierOpen(run)) {
+      looked = true;  // One for each queue: the work stays bounded, the result a lower bound.
       const auto other = earliestFinishAt(once(run.wait_stream), once(run.wait_sequence), depth + 1);
       total = std::max(total, double(other));
     }

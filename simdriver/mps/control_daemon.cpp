@@ -25,6 +25,7 @@ namespace {
 
 constexpr std::size_t kMaxPeers = 512;
 constexpr int kHousekeepMs = 50;
+constexpr auto kTimeToComeIn = std::chrono::milliseconds(500);  // From a client's answer to its context.
 constexpr int kServerChannel = 3;
 
 /// Reads what is there; false when the other side is gone.
@@ -215,6 +216,7 @@ void ControlDaemon::takeServerLine(Server& server, const std::string& line) {
   }
   if (line == "ready") {
     server.ready = true;
+    server.let_in = std::chrono::steady_clock::now();
     log_.line("NEW SERVER " + std::to_string(server.pid) + ": Ready");
     return;
   }
@@ -273,10 +275,11 @@ void ControlDaemon::answerClient(Peer& peer) {
   MpsAnswer answer;
   answer.plain = !served;
   if (served) {
-    const Server* server = serverFor(userOf(peer.uid));
+    Server* server = serverFor(userOf(peer.uid));
     if (server == nullptr || !server->ready) return;
     const auto place = server->places.find(uuid);
     const auto limit = server->pinned_limits.find(uuid);
+    server->let_in = std::chrono::steady_clock::now();
     answer.plain = place == server->places.end();
     if (!answer.plain) {
       answer.server_slot = place->second.slot;
@@ -306,7 +309,7 @@ ControlDaemon::Server* ControlDaemon::serverFor(uid_t uid) {
   if (quitting_) return nullptr;
   // One server at a time: another user's has to end first, which it does when its last client has.
   for (Server& server : servers_) {
-    if (clientsOf(server).empty()) stop(server);
+    if (idle(server)) stop(server);
   }
   if (!servers_.empty() || !startServer(uid)) return nullptr;
   return &servers_.back();
@@ -352,6 +355,11 @@ bool ControlDaemon::startServer(uid_t uid) {
   server.pinned_limits = default_limits_;
   log_.line("Starting new server " + std::to_string(pid) + " for user " + std::to_string(uid));
   return true;
+}
+
+bool ControlDaemon::idle(const Server& server) const {
+  const bool settled = server.ready && std::chrono::steady_clock::now() - server.let_in > kTimeToComeIn;
+  return settled && clientsOf(server).empty();
 }
 
 void ControlDaemon::stop(Server& server) {

@@ -62,6 +62,7 @@ class ControlDaemon {
     std::string unread;
     bool ready = false;
     bool stopping = false;
+    std::chrono::steady_clock::time_point let_in;  // When it was ready or last told a client its place.
     std::uint32_t thread_percent = 100;
     std::map<std::string, std::uint64_t> pinned_limits;  // By UUID.
     std::map<std::string, Place> places;                 // By UUID.
@@ -114,6 +115,8 @@ class ControlDaemon {
   Server* serverFor(uid_t uid);
   bool startServer(uid_t uid);
   void stop(Server& server);
+  /// Nobody uses it, nobody has just been told to, and it is not being started for somebody.
+  bool idle(const Server& server) const;
   Server* find(pid_t pid);
   std::vector<ServerClient> clientsOf(const Server& server) const;
   std::string uuidOf(std::string_view device) const;

@@ -85,9 +85,13 @@ void Child::kill() {
   end();
 }
 
-int Child::end() {
+void Child::closeInput() {
   if (to_ >= 0) ::close(to_);
   to_ = -1;
+}
+
+int Child::end() {
+  closeInput();
   int status = -1;
   if (pid_ > 0) ::waitpid(pid_, &status, 0);
   pid_ = 0;

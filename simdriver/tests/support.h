@@ -34,6 +34,7 @@ class Child {
   Status status(const std::string& line);
   /// kill -9, and waits for the end.
   void kill();
+  void closeInput();
   /// Closes its stdin and waits for the end: the exit status.
   int end();
   pid_t pid() const { return pid_; }
