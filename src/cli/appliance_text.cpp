@@ -45,7 +45,7 @@ std::string gpuRow(const json::value& gpu) {
       right(watts(sample, "powerMilliwatts"), 4) + " / " + right(watts(sample, "powerLimitMilliwatts"), 4);
   std::string row = "| " + right(text(gpu, "index"), 3) + "  " + left(text(gpu, "name"), 20) + "N/A  | ";
   row += right(busId(text(gpu, "pciAddress")), 16) + " N/A |                  N/A |\n";
-  row += "| N/A " + right(orNone(text(sample, "temperatureC"), "C"), 5) + "  N/A  " + left(power, 13) + "| ";
+  row += "| N/A " + right(orNone(text(sample, "temperatureC"), "C"), 5) + "  N/A  " + left(power, 14) + "| ";
   row += memory + " | " + right(orNone(text(sample, "utilizationPercent"), "%"), 8) + " " +
          right(computeMode(gpu), 11) + " |\n";
   row += "|                               |                      |                  N/A |\n";
@@ -59,7 +59,7 @@ std::string processName(const std::string& name, std::size_t width) {
 
 std::string processRow(const json::value& gpu, const json::value& process) {
   return "| " + right(text(gpu, "index"), 4) + "   N/A  N/A " + right(text(process, "pid"), 9) + "  " +
-         right(text(process, "type"), 5) + "   " + processName(text(process, "name"), 31) +
+         right(text(process, "type"), 5) + "   " + processName(text(process, "name"), 30) +
          right(orNone(text(process, "memoryMiB"), "MiB"), 10) + " |\n";
 }
 

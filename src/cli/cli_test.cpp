@@ -64,7 +64,7 @@ TEST(CliTest, EachLookIsOneRequest) {
        "POST /api/v1/sim/faults\n{\"gpu\":\"0\",\"fault\":\"xid\",\"value\":79}"},
       {{"get-hcsnvidiasmi"}, "GET /api/v1/status\n"}};
   for (const auto& [words, request] : looks) {
-    FakeApi api({{200, "[]"}});
+    FakeApi api({{200, R"({"name": "n"})"}});
     const Outcome outcome = runWith(api.socket(), words);
     EXPECT_EQ(outcome.status, 0) << request << outcome.err;
     EXPECT_NE(outcome.out, "") << request;

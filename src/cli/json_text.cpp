@@ -6,6 +6,7 @@
 
 #include <boost/json.hpp>
 #include <yaml-cpp/emitter.h>
+#include <yaml-cpp/null.h>
 
 #include "base/text.h"
 
@@ -89,6 +90,10 @@ void emit(const json::value& value, YAML::Emitter& out) {
   if (const json::string* string = value.if_string()) {
     if (!isPlain(*string)) out << YAML::DoubleQuoted;
     out << std::string(*string);
+    return;
+  }
+  if (value.is_null()) {
+    out << YAML::Null;
     return;
   }
   out << json::serialize(value);

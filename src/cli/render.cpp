@@ -1,5 +1,7 @@
 #include "cli/render.h"
 
+#include <algorithm>
+
 #include <boost/json.hpp>
 
 #include "base/text.h"
@@ -199,12 +201,6 @@ std::string mpsList(const json::value& rows, const TextStyle& style) {
   return table.empty() ? "no GPUs\n" : table.text(style);
 }
 
-std::string eventList(const json::value& events) {
-  std::string lines;
-  for (const json::value& event : list(events, "")) lines += renderEvent(event);
-  return lines.empty() ? "no events\n" : lines;
-}
-
 std::string operationList(const json::value& operations, const TextStyle& style) {
   Table table({{"OPERATION"},
                {"KIND"},
@@ -368,8 +364,6 @@ std::string renderAnswer(Verb verb, const json::value& answer, const TextStyle& 
       return kubernetesPage(answer);
     case Verb::MpsStatus:
       return mpsList(answer, style);
-    case Verb::Events:
-      return eventList(answer);
     case Verb::OperationList:
       return operationList(answer, style);
     case Verb::OperationShow:

@@ -219,10 +219,12 @@ void Session::printEvents(const json::value& events) {
 ExitStatus Session::events() {
   const bool as_one = !isTable() && !args_.follow;
   json::array all;
+  bool none = true;
   for (;;) {
     const Result<json::value> page = api_.call(requestFor(args_));
     if (!page) return failed(page.error());
     const json::array& events = list(*page, "");
+    none = none && events.empty();
     if (as_one) {
       all.insert(all.end(), events.begin(), events.end());
     } else {
@@ -234,6 +236,7 @@ ExitStatus Session::events() {
     if (complete) break;
   }
   if (as_one) printValue(all);
+  if (none && isTable() && !args_.follow) around_.out << "no events\n";
   return args_.follow ? followEvents(args_.since) : ExitStatus::Done;
 }
 
