@@ -53,7 +53,8 @@ class Ledger {
   static Result<std::unique_ptr<Ledger>> open(const std::string& dir, const OpenOptions& options = {});
 
   /// Moves a damaged ledger aside, keeps in a new one whatever can still be read, and puts GPUs whose berths
-  /// no longer fit into quarantine. NotFound: there is none. Conflict: a daemon has it.
+  /// no longer fit into quarantine. NotFound: there is none. Conflict: a daemon has it, or a newer Berth
+  /// wrote it.
   static Result<RepairReport> repair(const std::string& dir);
 
   ~Ledger();

@@ -4,6 +4,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <fstream>
+#include <ios>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -51,16 +53,12 @@ constexpr std::array<Table, 10> kTables{{
      "finished, mode, mps_generation, message",
      16, "rowid"},
     {"operation",
-     "id, kind, subject, targets, state, percent, message, error, warnings, result, created, finished", 11,
+     "id, kind, subject, targets, state, percent, message, error, warnings, result, created, finished", 12,
      "rowid"},
     {"journal", "operation, seq, step, undo, state, data", 6, "operation, seq"},
     {"event", "seq, time, kind, subject, message, data", 6, "rowid"},
     {"setting", "key, value", 2, "rowid"},
 }};
-
-std::string descending(std::string_view key) {
-  return key == "rowid" ? "rowid DESC" : "operation DESC, seq DESC";
-}
 
 std::string placeholders(int count) {
   std::string marks = "?";
@@ -74,47 +72,55 @@ struct Tally {
   bool damaged = false;
 };
 
-/// Copies one row; a row that the new ledger's constraints do not take is counted.
-Result<void> copyRow(Database& to, const Table& table, const Statement& row, Tally& tally) {
-  TRY(Statement * insert, to.cached("INSERT OR IGNORE INTO " + std::string(table.name) + " VALUES (" +
-                                    placeholders(table.count) + ")"));
+enum class Pass : std::uint8_t { Forward, Backward };
+
+std::string orderOf(const Table& table, Pass pass) {
+  const bool by_rowid = table.key == "rowid";
+  if (pass == Pass::Forward) return std::string(table.key);
+  return by_rowid ? "rowid DESC" : "operation DESC, seq DESC";
+}
+
+/// Copies one row. One that the new ledger's constraints do not take is counted, on the way forward; on the
+/// way back most of them are there already.
+Result<void> copyRow(Database& to, const Table& table, const Statement& row, Pass pass, Tally& tally) {
+  TRY(Statement * insert,
+      to.cached("INSERT INTO " + std::string(table.name) + " VALUES (" + placeholders(table.count) + ")"));
   for (int column = 0; column < table.count; ++column) {
     if (row.isNull(column)) {
       insert->bindNull(column + 1);
     } else {
-      // Columns are strict: text that spells a number is stored as the number it was.
+      // The tables are strict: text that spells a number is stored as that number.
       insert->bind(column + 1, std::string_view(row.text(column)));
     }
   }
   const Result<void> done = insert->run();
-  if (!done && done.error().code != ErrorCode::Conflict) return done;
-  TRY(const std::int64_t changed, to.integer("SELECT changes()"));
-  if (done && changed > 0) ++tally.kept;
-  if (!done) ++tally.rejected;
+  if (done) {
+    ++tally.kept;
+    return {};
+  }
+  if (done.error().code != ErrorCode::Conflict) return done;
+  if (pass == Pass::Forward) ++tally.rejected;
   return {};
 }
 
 /// Reads in one direction until the end or the first damage. Only a failure to write is an error.
-Result<void> copyInOrder(Database& from, Database& to, const Table& table, const std::string& order,
-                         Tally& tally) {
+Result<void> copyInOrder(Database& from, Database& to, const Table& table, Pass pass, Tally& tally) {
   auto rows = from.prepare("SELECT " + std::string(table.columns) + " FROM " + std::string(table.name) +
-                           " NOT INDEXED ORDER BY " + order);
-  tally.damaged = !rows;
+                           " NOT INDEXED ORDER BY " + orderOf(table, pass));
+  if (!rows) tally.damaged = true;
   while (rows) {
     const Result<bool> row = rows->step();
-    tally.damaged = !row;
+    if (!row) tally.damaged = true;
     if (!row || !*row) return {};
-    TRY_VOID(copyRow(to, table, *rows, tally));
+    TRY_VOID(copyRow(to, table, *rows, pass, tally));
   }
   return {};
 }
 
 Result<Tally> copyTable(Database& from, Database& to, const Table& table) {
   Tally tally;
-  TRY_VOID(copyInOrder(from, to, table, std::string(table.key), tally));
-  if (!tally.damaged) return tally;
-  TRY_VOID(copyInOrder(from, to, table, descending(table.key), tally));
-  tally.damaged = true;
+  TRY_VOID(copyInOrder(from, to, table, Pass::Forward, tally));
+  if (tally.damaged) TRY_VOID(copyInOrder(from, to, table, Pass::Backward, tally));
   return tally;
 }
 
@@ -210,8 +216,9 @@ Result<void> salvage(const std::string& from_path, const std::string& to_path, R
   TRY_VOID(migrate(to));
   TRY_VOID(to.run("BEGIN IMMEDIATE"));
   auto from = Database::open(from_path, Database::Access::ReadWrite, "");
-  if (from) from->run("PRAGMA locking_mode = EXCLUSIVE").has_value();
   if (from) {
+    // Only spares the log's index file; without it reading works as well.
+    static_cast<void>(from->run("PRAGMA locking_mode = EXCLUSIVE"));
     TRY_VOID(copyAll(*from, to, report));
   } else {
     note(report, "nothing could be read: " + from.error().message);
@@ -228,6 +235,29 @@ Result<void> move(const std::string& from, const std::string& to) {
   return {};
 }
 
+/// A big-endian number in the file's header (https://sqlite.org/fileformat2.html, 1.3); 0 when it is shorter.
+std::uint32_t headerNumber(const std::string& path, std::streamoff offset) {
+  std::ifstream file(path, std::ios::binary);
+  std::array<unsigned char, 4> bytes{};
+  file.seekg(offset);
+  if (!file.read(reinterpret_cast<char*>(bytes.data()), bytes.size())) return 0;
+  std::uint32_t number = 0;
+  for (const unsigned char byte : bytes) number = number << 8U | byte;
+  return number;
+}
+
+/// What a newer Berth wrote is whole for that Berth; this one would lose what it does not know.
+Result<void> checkNotNewer(const std::string& path) {
+  constexpr std::streamoff kUserVersion = 60;
+  constexpr std::streamoff kApplicationIdAt = 68;
+  const std::uint32_t version = headerNumber(path, kUserVersion);
+  const bool ours = headerNumber(path, kApplicationIdAt) == std::uint32_t{kApplicationId};
+  if (!ours || version <= static_cast<std::uint32_t>(schemaVersion())) return {};
+  return fail(ErrorCode::Conflict, path + ": schema version " + std::to_string(version) +
+                                       " was written by a newer Berth; this one knows up to version " +
+                                       std::to_string(schemaVersion()) + " and repairs no other");
+}
+
 /// The first "ledger.db.damaged-N" that is not taken.
 std::string freeName(const std::string& path) {
   int number = 1;
@@ -241,6 +271,7 @@ Result<RepairReport> Ledger::repair(const std::string& dir) {
   TRY(const LockFile lock, LockFile::acquire(dir + "/lock"));
   const std::string path = dir + "/ledger.db";
   if (!fs::exists(path)) return fail(ErrorCode::NotFound, path + ": no such file");
+  TRY_VOID(checkNotNewer(path));
   RepairReport report;
   report.damaged_copy = freeName(path);
   const std::string fresh = path + ".repaired";

@@ -76,7 +76,7 @@ CREATE TABLE container (
   attempt INTEGER NOT NULL,
   restarts INTEGER NOT NULL,
   exit_code INTEGER,
-  counted INTEGER NOT NULL,
+  counted INTEGER NOT NULL CHECK (counted IN (0, 1)),
   not_before INTEGER NOT NULL,
   started INTEGER NOT NULL,
   finished INTEGER NOT NULL,
