@@ -109,18 +109,17 @@ class Handlers {
                 {"cudaVersion", info->cuda_version},
                 {"simulated", info->simulated}};
     }
-    const Result<std::string> engine = parts_.service.engine().version();
+    const EngineView engine = parts_.live.engine();
     const bool elastic = desk().policy().arbitration == arbiter::Arbitration::Elastic;
-    return answer({{"device", {{"hostname", hostName()}, {"version", kVersion}, {"driver", driver}}},
-                   {"arbitration", elastic ? "elastic" : "appliance"},
-                   {"kubernetes", kubernetesJson(book->state)},
-                   {"engine",
-                    {{"available", engine.has_value()},
-                     {"version", engine ? *engine : ""},
-                     {"message", engine ? "" : engine.error().message}}},
-                   {"gpus", std::move(gpus)},
-                   {"workloads", workloadArray(*book)},
-                   {"reservations", reservationArray(*book)}});
+    return answer(
+        {{"device", {{"hostname", hostName()}, {"version", kVersion}, {"driver", driver}}},
+         {"arbitration", elastic ? "elastic" : "appliance"},
+         {"kubernetes", kubernetesJson(book->state)},
+         {"engine",
+          {{"available", engine.available}, {"version", engine.version}, {"message", engine.message}}},
+         {"gpus", std::move(gpus)},
+         {"workloads", workloadArray(*book)},
+         {"reservations", reservationArray(*book)}});
   }
 
   Result<ServerResponse> listGpus(const ServerRequest& /*request*/) const {

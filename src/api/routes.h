@@ -12,6 +12,13 @@
 
 namespace berth::api {
 
+/// The container engine as it was when last asked.
+struct EngineView {
+  bool available = false;
+  std::string version;  // "podman 4.3.1"
+  std::string message;  // Why it is not available.
+};
+
 /// What is measured or running now and therefore in no ledger. Calls may block for the driver; safe from
 /// every thread.
 class LiveData {
@@ -20,6 +27,7 @@ class LiveData {
   virtual MpsView mps(const ledger::Gpu& gpu) = 0;
   virtual GpuNow now(const ledger::State& state, const ledger::Gpu& gpu) = 0;
   virtual Result<gpu::DriverInfo> driver() = 0;
+  virtual EngineView engine() = 0;  // Never waits for the engine.
 };
 
 /// Faults of the simulated driver. Unavailable: the driver is a real one.

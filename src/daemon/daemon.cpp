@@ -117,7 +117,9 @@ Result<void> run(const Config& config, const std::function<void()>& ready) {
   gpu::NvmlDriver nvml(driver.root);
   const gpu::PciBus bus;
   service::InventoryKeeper inventory(*desk, nvml, bus, config.also_gpus);
-  Reconciler reconciler({*desk, inventory, nvml});
+  container::DockerEngine engine(engineSocket(config));
+  EngineHealth engine_health(engine);
+  Reconciler reconciler({*desk, inventory, nvml, engine_health});
   SimulatedDriver simulation(runner, driver.sim_tool, driver.sim_dir, [&] { reconciler.lookAtInventory(); });
   if (!config.simulate.empty()) TRY_VOID(simulation.create(config.simulate));
   if (const Result<void> listed = inventory.refresh(); !listed) {
@@ -136,7 +138,6 @@ Result<void> run(const Config& config, const std::function<void()>& ready) {
                                   [&](const GpuUuid& gpu, auto when) { reconciler.lookAtGpu(gpu, when); },
                                   [&](const GpuUuid& gpu) { reconciler.sharingChanged(gpu); }});
   keeper = &sharing;
-  container::DockerEngine engine(engineSocket(config));
   service::WorkloadRunner workloads(
       {*desk, engine, *watcher, sharing,
        [&](const std::string& name, auto when) { reconciler.lookAtWorkload(name, when); },
@@ -144,7 +145,7 @@ Result<void> run(const Config& config, const std::function<void()>& ready) {
   reconciler.attach(workloads, sharing);
 
   service::Service service(*desk, engine);
-  DriverData live(nvml, mps, *desk);
+  DriverData live(nvml, mps, engine_health, *desk);
   const http::PeerCredentialAuthenticator authenticator(::geteuid());
   http::WorkerPool short_pool("short", kShortWorkers, kMaxQueued);
   http::WorkerPool long_pool("long", kLongWorkers, 0);

@@ -5,7 +5,7 @@
 #include <map>
 
 #include "api/routes.h"
-#include "base/guarded.h"
+#include "daemon/engine_health.h"
 #include "gpu/driver.h"
 #include "os/procfs.h"
 #include "service/desk.h"
@@ -15,18 +15,21 @@ namespace berth::daemon {
 
 class DriverData final : public api::LiveData {
  public:
-  DriverData(gpu::GpuDriver& driver, const sharing::MpsManager& mps, const service::Desk& desk)
-      : driver_(driver), mps_(mps), desk_(desk) {}
+  DriverData(gpu::GpuDriver& driver, const sharing::MpsManager& mps, const EngineHealth& engine,
+             const service::Desk& desk)
+      : driver_(driver), mps_(mps), engine_(engine), desk_(desk) {}
 
   api::MpsView mps(const ledger::Gpu& gpu) override;
   api::GpuNow now(const ledger::State& state, const ledger::Gpu& gpu) override;
   Result<gpu::DriverInfo> driver() override;
+  api::EngineView engine() override { return engine_.last(); }
 
  private:
   std::string containerOf(std::int64_t pid) const;
 
   gpu::GpuDriver& driver_;
   const sharing::MpsManager& mps_;
+  const EngineHealth& engine_;
   const service::Desk& desk_;
   const os::Procfs procfs_;
 };

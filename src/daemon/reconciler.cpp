@@ -19,6 +19,7 @@ using std::chrono::steady_clock;
 constexpr int kWorkers = 4;
 constexpr seconds kInventoryInterval{15};
 constexpr seconds kSuperviseInterval{5};
+constexpr seconds kEngineInterval{60};
 constexpr seconds kOrphanRetry{10};
 constexpr std::chrono::milliseconds kEventWait{5000};
 constexpr seconds kNoDriverPause{5};
@@ -29,6 +30,7 @@ constexpr std::string_view kOperation = "operation/";
 constexpr std::string_view kInventory = "inventory";
 constexpr std::string_view kOrphans = "orphans";
 constexpr std::string_view kMps = "mps";
+constexpr std::string_view kEngine = "engine";
 
 // XIDs of a program's fatal fault, which under MPS takes all clients of the server along (peers.md 3.5): 13
 // graphics engine exception, 31 MMU fault, 43 reset channel, 45 preemptive removal.
@@ -56,6 +58,7 @@ void Reconciler::begin() {
   for (const auto& [id, operation] : book->operations) {
     if (operation->state == Operation::State::Running) queue_->add(std::string(kOperation) + id);
   }
+  queue_->add(std::string(kEngine));
   queue_->add(std::string(kOrphans));
   queue_->addAt(std::string(kMps), steady_clock::now() + kSuperviseInterval);
   queue_->addAt(std::string(kInventory), steady_clock::now() + kInventoryInterval);
@@ -127,6 +130,9 @@ void Reconciler::work(const std::string& key) {
     tendInventory();
   } else if (view == kOrphans) {
     tendOrphans();
+  } else if (view == kEngine) {
+    parts_.engine.refresh();
+    queue_->addAt(key, steady_clock::now() + kEngineInterval);
   } else if (view == kMps) {
     sharing_->supervise();
     queue_->addAt(std::string(kMps), steady_clock::now() + kSuperviseInterval);

@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "base/work_queue.h"
+#include "daemon/engine_health.h"
 #include "gpu/driver.h"
 #include "service/conductor.h"
 #include "service/desk.h"
@@ -22,6 +23,7 @@ class Reconciler {
     service::Desk& desk;
     service::InventoryKeeper& inventory;
     gpu::GpuDriver& driver;
+    EngineHealth& engine;
   };
 
   explicit Reconciler(Parts parts) : parts_(parts) {}
