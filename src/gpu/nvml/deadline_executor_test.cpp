@@ -11,22 +11,27 @@ namespace {
 constexpr std::chrono::milliseconds kLong{20000};
 constexpr std::chrono::milliseconds kShort{1};
 
-/// A call that does not return until it is let go.
+/// A call that does not return until it is let go. It is run once at most.
 class HangingCall {
  public:
   std::function<Result<int>()> function() {
-    return [go = go_.get_future().share(), this]() -> Result<int> {
-      began_.set_value();
-      go.wait();
+    return [this]() -> Result<int> {
+      began_ = true;
+      began_.notify_all();
+      go_.wait(false);
       return 1;
     };
   }
-  void waitUntilItRuns() { began_.get_future().wait(); }
-  void letGo() { go_.set_value(); }
+  bool began() const { return began_; }
+  void waitUntilItRuns() const { began_.wait(false); }
+  void letGo() {
+    go_ = true;
+    go_.notify_all();
+  }
 
  private:
-  std::promise<void> began_;
-  std::promise<void> go_;
+  std::atomic<bool> began_ = false;
+  std::atomic<bool> go_ = false;
 };
 
 TEST(DeadlineExecutorTest, TheResultAndTheErrorOfACallComeBack) {
@@ -40,9 +45,10 @@ TEST(DeadlineExecutorTest, TheResultAndTheErrorOfACallComeBack) {
 TEST(DeadlineExecutorTest, WhileACallHangsOthersFailAtOnceAndAfterItReturnsTheyWork) {
   HangingCall hanging;
   DeadlineExecutor executor("the driver");
-  auto first = std::async(std::launch::async, [&] { return executor.call<int>(kShort, hanging.function()); });
-  hanging.waitUntilItRuns();
-  EXPECT_EQ(first.get().error().message, "the driver did not answer in time");
+  // On a busy machine the limit may pass before the worker gets to the call, which then never runs.
+  while (!hanging.began()) {
+    EXPECT_EQ(executor.call<int>(kShort, hanging.function()).error().code, ErrorCode::Unavailable);
+  }
 
   std::atomic<bool> ran = false;
   const auto refused = executor.call<int>(kLong, [&]() -> Result<int> {
