@@ -19,7 +19,8 @@ TEST(LogsTest, EveryLineGetsItsLabelHoweverThePiecesAreCut) {
   for (std::size_t cut = 0; cut <= 5; ++cut) {
     const std::string text = "x\ny\nz";
     LinePrefixer prefixer("[a] ");
-    const std::string labelled = prefixer.add(text.substr(0, cut)) + prefixer.add(text.substr(cut));
+    std::string labelled = prefixer.add(text.substr(0, cut));
+    labelled += prefixer.add(text.substr(cut));
     EXPECT_EQ(labelled, "[a] x\n[a] y\n[a] z") << cut;
   }
 }
