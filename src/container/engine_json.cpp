@@ -242,7 +242,7 @@ Result<std::string> createBody(const ContainerConfig& config, const std::vector<
     if (name.empty() || name.find('=') != std::string::npos) {
       return fail(ErrorCode::InvalidArgument, "'" + name + "' is not a name of an environment variable");
     }
-    env.push_back(json::string(name + "=" + value));
+    env.emplace_back(json::string(name)).get_string().append("=").append(value);
   }
   body["Env"] = std::move(env);
   json::object labels;

@@ -115,6 +115,7 @@ TEST_F(FakeEngineTest, AContainerRemovedByOthersIsGone) {
 
 TEST_F(FakeEngineTest, ThreadsMayShareIt) {
   std::vector<std::jthread> threads;
+  threads.reserve(4);
   for (int i = 0; i < 4; ++i) {
     threads.emplace_back([this, i] {
       const auto id = engine_.create(config("web" + std::to_string(i)));

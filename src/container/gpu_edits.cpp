@@ -78,7 +78,10 @@ Result<void> addMps(const GpuEditRequest& request, const MpsClient& mps, GpuEdit
 
 std::string uuids(const std::vector<GpuInContainer>& gpus) {
   std::string list;
-  for (const GpuInContainer& gpu : gpus) list += (list.empty() ? "" : ",") + gpu.uuid.value;
+  for (const GpuInContainer& gpu : gpus) {
+    if (!list.empty()) list += ',';
+    list += gpu.uuid.value;
+  }
   return list;
 }
 
@@ -96,7 +99,9 @@ bool isCdiName(std::string_view name) {
 
 json::object containerEdits(const GpuEdits& edits) {
   json::array env;
-  for (const auto& [name, value] : edits.env) env.push_back(json::string(name + "=" + value));
+  for (const auto& [name, value] : edits.env) {
+    env.emplace_back(json::string(name)).get_string().append("=").append(value);
+  }
   json::array nodes;
   for (const std::string& device : edits.devices) nodes.push_back(json::object{{"path", device}});
   json::array mounts;

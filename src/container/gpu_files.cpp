@@ -126,6 +126,7 @@ std::vector<DriverFile> selectLibraries(const std::vector<DriverFile>& folder) {
     source = std::max(source, file->source);
   }
   std::vector<DriverFile> libraries;
+  libraries.reserve(sources.size());
   for (const auto& [name, source] : sources) libraries.push_back({source, name});
   return libraries;
 }
