@@ -245,7 +245,8 @@ class Handlers {
 
   Result<ServerResponse> listMps(const ServerRequest& /*request*/) const {
     json::array rows;
-    for (const ledger::Gpu& gpu : book()->state.gpus) rows.push_back(mpsJson(gpu, parts_.live.mps(gpu)));
+    const auto book = this->book();
+    for (const ledger::Gpu& gpu : book->state.gpus) rows.push_back(mpsJson(gpu, parts_.live.mps(gpu)));
     return answer(rows);
   }
 
@@ -274,7 +275,8 @@ class Handlers {
 
   Result<ServerResponse> listOperations(const ServerRequest& /*request*/) const {
     std::vector<std::shared_ptr<const service::Operation>> newest;
-    for (const auto& [id, operation] : book()->operations) newest.push_back(operation);
+    const auto book = this->book();
+    for (const auto& [id, operation] : book->operations) newest.push_back(operation);
     std::ranges::sort(newest, std::greater{},
                       [](const auto& op) { return std::pair(op->id.size(), op->id); });
     json::array rows;

@@ -12,8 +12,9 @@ const WorkloadRecord* find(const Book& book, const std::string& name) {
   return found == book.workloads.end() ? nullptr : found->second.get();
 }
 
+/// Whatever the rules have made of it since: an exit is recorded, and it never ran.
 bool couldNotStart(const ContainerRecord& c) {
-  return c.phase == Phase::Exited && c.attempt == 1 && c.exit_code && c.started == WallTime{};
+  return c.attempt > 0 && c.exit_code && c.started == WallTime{};
 }
 
 /// Started at least once, or never to be.

@@ -199,7 +199,8 @@ Result<void> WorkloadRunner::record(const std::string& workload, const Step& ste
 
 Result<void> WorkloadRunner::start(const WorkloadRecord& workload, const std::string& name) {
   const std::string& workload_name = workload.spec.name.value;
-  TRY_VOID(record(workload_name, StartContainer{name}));
+  // An attempt whose intent is on disk already goes on: the engine was away, or we were.
+  if (find(workload, name)->phase != Phase::Starting) TRY_VOID(record(workload_name, StartContainer{name}));
 
   const std::shared_ptr<const Book> book = parts_.desk.book();
   const auto current = book->workloads.find(workload_name);

@@ -1,0 +1,270 @@
+#include "service/service.h"
+
+#include <algorithm>
+#include <utility>
+
+#include <gtest/gtest.h>
+
+#include "service/service_testing.h"
+
+namespace berth::service {
+namespace {
+
+using testing::Box;
+using testing::job;
+using testing::visible;
+
+constexpr DryRun kReally = DryRun::No;
+
+TEST(ServiceTest, A10TwoJobsThatNameOneGpuShareItAndGiveItBackWhenBothHaveEnded) {
+  Box box(1);
+  const auto applied =
+      box.service->apply(job("a", visible("0")) + "---\n" + job("b", visible("0")), "f", kReally);
+  ASSERT_TRUE(applied) << applied.error().message;
+  box.settle();
+  EXPECT_EQ(box.operation(*applied).state, Operation::State::Succeeded);
+  EXPECT_EQ(box.owners(), "local");
+  EXPECT_EQ(box.state().berths.size(), 2U);
+
+  box.engine.exitContainer(*box.engine.idOf("berth-a-0-c"), 0);
+  box.settle();
+  EXPECT_EQ(box.stateOf("a"), "succeeded");
+  EXPECT_EQ(box.owners(), "local");
+  box.engine.exitContainer(*box.engine.idOf("berth-b-0-c"), 0);
+  box.settle();
+  EXPECT_EQ(box.owners(), "free");
+  EXPECT_TRUE(box.state().berths.empty());
+}
+
+TEST(ServiceTest, TheContainerGetsTheEditsOfItsGpu) {
+  Box box(2);
+  ASSERT_TRUE(box.service->apply(job("a", visible("1")), "f", kReally));
+  box.settle();
+  const auto config = box.engine.configOf("berth-a-0-c");
+  ASSERT_TRUE(config);
+  const std::pair<std::string, std::string> expected{"NVIDIA_VISIBLE_DEVICES", "GPU-00000001"};
+  EXPECT_NE(std::ranges::find(config->env, expected), config->env.end());
+}
+
+TEST(ServiceTest, B13ARefusedFileChangesNothingAndNamesTheHolder) {
+  Box box(1);
+  ASSERT_TRUE(box.service->apply(job("holder", "", "nvidia.com/gpu: 1"), "f", kReally));
+  box.settle();
+  const auto before = box.desk->book();
+  const auto refused = box.service->apply(job("first", "") + "---\n" + job("second", visible("0")), "f", kReally);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, ErrorCode::Refused);
+  ASSERT_FALSE(refused.error().details.empty());
+  EXPECT_NE(refused.error().details.front().message.find("holder"), std::string::npos)
+      << refused.error().details.front().message;
+  EXPECT_EQ(box.desk->book(), before) << "not even the first, which asks for no GPU";
+}
+
+TEST(ServiceTest, B17ADryRunSaysTheSameAndDoesNothing) {
+  Box box(1);
+  const auto before = box.desk->book();
+  const auto planned = box.service->reserve("vm1", 1, DryRun::Yes);
+  ASSERT_TRUE(planned);
+  EXPECT_EQ(planned->operation, "");
+  EXPECT_EQ(box.desk->book(), before);
+  const auto done = box.service->reserve("vm1", 1, kReally);
+  ASSERT_TRUE(done);
+  EXPECT_EQ(done->changes, planned->changes);
+}
+
+TEST(ServiceTest, AnImageThatIsNotThereIsSaidBeforeAnythingIsGranted) {
+  Box box(1);
+  std::string text = job("a", visible("0"));
+  text.replace(text.find("image: image"), 12, "image: other");
+  const auto result = box.service->apply(text, "pods.yaml", kReally);
+  ASSERT_FALSE(result);
+  EXPECT_EQ(result.error().code, ErrorCode::NotFound);
+  EXPECT_EQ(result.error().message.find("pods.yaml:"), 0U) << result.error().message;
+  EXPECT_EQ(box.stateOf("a"), "gone");
+}
+
+TEST(ServiceTest, AnApplyWhoseContainerCannotBeStartedIsUndoneAndSaysWhy) {
+  Box box(1);
+  box.engine.failNext(container::EngineCall::Start, {ErrorCode::Io, "no such device", {}, {}});
+  const auto applied =
+      box.service->apply(job("a", visible("0")) + "---\n" + job("b", visible("0")), "f", kReally);
+  ASSERT_TRUE(applied);
+  box.settle();
+  EXPECT_EQ(box.operation(*applied).state, Operation::State::Failed);
+  EXPECT_NE(box.operation(*applied).error->message.find("no such device"), std::string::npos);
+  EXPECT_EQ(box.stateOf("a"), "gone");
+  EXPECT_EQ(box.stateOf("b"), "gone");
+  EXPECT_EQ(box.owners(), "free");
+  EXPECT_EQ(box.engine.containerCount(), 0U);
+}
+
+TEST(ServiceTest, AContainerWithoutItsGpuFilesDoesNotRun) {
+  Box box(1);
+  box.gpus.verifies = false;
+  const auto applied = box.service->apply(job("a", visible("0")), "f", kReally);
+  ASSERT_TRUE(applied);
+  box.settle();
+  // The engine in memory has no real process, so what counts is that the refusal is reported or the process
+  // gone.
+  EXPECT_NE(box.operation(*applied).state, Operation::State::Running);
+}
+
+TEST(ServiceTest, ANameThatIsTakenIsRefusedAndTheSameFileIsUnchanged) {
+  Box box(2);
+  ASSERT_TRUE(box.service->apply(job("a", visible("0")), "f", kReally));
+  box.settle();
+  const auto again = box.service->apply(job("a", visible("0")), "g", kReally);
+  ASSERT_TRUE(again) << again.error().message;
+  EXPECT_EQ(again->warnings.size(), 1U);
+  const auto other = box.service->apply(job("a", visible("1")), "f", kReally);
+  ASSERT_FALSE(other);
+  EXPECT_EQ(other.error().reason, "NameTaken");
+}
+
+TEST(ServiceTest, DeletingStopsRemovesAndFrees) {
+  Box box(1);
+  const std::string text = job("a", visible("0"));
+  ASSERT_TRUE(box.service->apply(text, "f", kReally));
+  box.settle();
+  const auto deleted = box.service->deleteManifest(text, "f", kReally);
+  ASSERT_TRUE(deleted);
+  box.settle();
+  EXPECT_EQ(box.operation(*deleted).state, Operation::State::Succeeded);
+  EXPECT_EQ(box.stateOf("a"), "gone");
+  EXPECT_EQ(box.engine.containerCount(), 0U);
+  EXPECT_EQ(box.owners(), "free");
+  EXPECT_EQ(box.service->deleteManifest(text, "f", kReally).error().code, ErrorCode::NotFound);
+}
+
+TEST(ServiceTest, AStoppedWorkloadGivesItsGpuAwayAndNeedsOneToStart) {
+  Box box(1);
+  ASSERT_TRUE(box.service->apply(job("a", "", "nvidia.com/gpu: 1"), "f", kReally));
+  box.settle();
+  ASSERT_TRUE(box.service->stopWorkload("a", kReally));
+  box.settle();
+  EXPECT_EQ(box.stateOf("a"), "stopped");
+  ASSERT_TRUE(box.service->reserve("vm1", 1, kReally));
+  EXPECT_EQ(box.service->startWorkload("a", kReally).error().code, ErrorCode::Refused);
+  ASSERT_TRUE(box.service->unreserve("vm1", kReally));
+  ASSERT_TRUE(box.service->startWorkload("a", kReally));
+  box.settle();
+  EXPECT_EQ(box.stateOf("a"), "running");
+}
+
+TEST(ServiceTest, A16SwitchingMpsUnderRunningContainersIsRefusedUnlessTheyMayBeRestarted) {
+  Box box(1);
+  ASSERT_TRUE(box.service->apply(job("a", visible("0")), "f", kReally));
+  box.settle();
+  EXPECT_EQ(box.service->switchMps(true, std::nullopt, false, kReally).error().code, ErrorCode::Refused);
+  const auto switched = box.service->switchMps(true, std::nullopt, true, kReally);
+  ASSERT_TRUE(switched) << switched.error().message;
+  box.settle();
+  EXPECT_EQ(box.operation(*switched).state, Operation::State::Succeeded);
+  EXPECT_EQ(box.stateOf("a"), "running");
+  const ContainerRecord container = box.desk->book()->workloads.at("a")->containers.front();
+  EXPECT_EQ(container.sharing->mode, ledger::Mode::Mps);
+  EXPECT_EQ(container.attempt, 2);
+}
+
+TEST(ServiceTest, B8ARestartFindsEverythingAsItWasAndAdoptsWhatRuns) {
+  Box box(2);
+  ASSERT_TRUE(box.service->reserve("vm1", 1, kReally));
+  ASSERT_TRUE(box.service->apply(job("a", visible("1")), "f", kReally));
+  box.settle();
+  const ledger::State before = box.state();
+  box.boot();
+  EXPECT_EQ(box.state(), before);
+  box.settle();
+  EXPECT_EQ(box.stateOf("a"), "running");
+  EXPECT_EQ(box.engine.containerCount(), 1U) << "the running container was taken up, not started again";
+  EXPECT_EQ(box.desk->book()->workloads.at("a")->containers.front().attempt, 1);
+}
+
+TEST(ServiceTest, AStartThatWasCutOffByACrashIsTakenUp) {
+  Box box(1);
+  const auto applied = box.service->apply(job("a", visible("0")), "f", kReally);
+  ASSERT_TRUE(applied);
+  box.boot();  // Before anything was started.
+  EXPECT_EQ(box.operation(*applied).state, Operation::State::Running);
+  box.settle();
+  EXPECT_EQ(box.operation(*applied).state, Operation::State::Succeeded);
+  EXPECT_EQ(box.stateOf("a"), "running");
+}
+
+TEST(ServiceTest, AContainerNoWorkloadKnowsIsRemovedAtTheStart) {
+  Box box(1);
+  container::ContainerConfig config;
+  config.name = "berth-left-0-c";
+  config.image = "image";
+  config.labels = {{"dev.berth.instance", "test"}, {"dev.berth.container", "left/0/c"}};
+  ASSERT_TRUE(box.engine.create(config));
+  config.name = "someone-elses";
+  config.labels = {{"dev.berth.instance", "other"}};
+  ASSERT_TRUE(box.engine.create(config));
+  ASSERT_TRUE(box.runner->removeOrphans());
+  EXPECT_FALSE(box.engine.idOf("berth-left-0-c"));
+  EXPECT_TRUE(box.engine.idOf("someone-elses"));
+}
+
+TEST(ServiceTest, WhileTheEngineIsAwayNothingIsForgottenAndAfterwardsItGoesOn) {
+  Box box(1);
+  const auto applied = box.service->apply(job("a", visible("0")), "f", kReally);
+  ASSERT_TRUE(applied);
+  box.engine.setUnavailable(true);
+  box.settle();
+  EXPECT_EQ(box.operation(*applied).state, Operation::State::Running);
+  box.engine.setUnavailable(false);
+  box.settle();
+  EXPECT_EQ(box.stateOf("a"), "running");
+}
+
+TEST(ServiceTest, A4TheOrderOfVmsAndKubernetesHasItsOutcomes) {
+  Box box(2);
+  ASSERT_TRUE(box.service->reserve("vm1", 1, kReally));
+  ASSERT_TRUE(box.service->enableKubernetes(kReally));
+  EXPECT_EQ(box.owners(), "vm,kubernetes");
+  const auto third = box.service->reserve("vm2", 1, kReally);
+  ASSERT_FALSE(third);
+  EXPECT_EQ(third.error().reason, "InsufficientGpu");
+  EXPECT_EQ(third.error().details.size(), 2U) << "one for each GPU that was considered";
+}
+
+TEST(ServiceTest, B5UnderElasticTheThirdStepSucceeds) {
+  Box box(2, arbiter::Arbitration::Elastic);
+  ASSERT_TRUE(box.service->reserve("vm1", 1, kReally));
+  ASSERT_TRUE(box.service->enableKubernetes(kReally));
+  EXPECT_TRUE(box.service->reserve("vm2", 1, kReally));
+  EXPECT_EQ(box.owners(), "vm,vm");
+}
+
+TEST(ServiceTest, B18ContainersUseTheClustersGpusWhileNoKubeletIsAttached) {
+  Box box(1);
+  ASSERT_TRUE(box.service->enableKubernetes(kReally));
+  ASSERT_TRUE(box.service->apply(job("a", visible("0")), "f", kReally));
+  box.settle();
+  EXPECT_EQ(box.owners(), "kubernetes");
+  ASSERT_TRUE(box.service->disableKubernetes(kReally));
+  EXPECT_EQ(box.owners(), "local") << "disabling stops nothing";
+  EXPECT_EQ(box.stateOf("a"), "running");
+}
+
+TEST(ServiceTest, BadNamesAndCountsAreInvalid) {
+  Box box(1);
+  EXPECT_EQ(box.service->reserve("VM 1", 1, kReally).error().code, ErrorCode::InvalidArgument);
+  EXPECT_EQ(box.service->reserve("vm1", 0, kReally).error().code, ErrorCode::InvalidArgument);
+  EXPECT_EQ(box.service->setMode("7", ledger::Mode::Mps, false, kReally).error().code, ErrorCode::NotFound);
+  EXPECT_EQ(box.service->unreserve("vm1", kReally).error().code, ErrorCode::NotFound);
+}
+
+TEST(ServiceTest, EveryChangeLeavesAnEvent) {
+  Box box(1);
+  ASSERT_TRUE(box.service->reserve("vm1", 1, kReally));
+  const auto events = box.desk->events(0, 100);
+  ASSERT_TRUE(events);
+  ASSERT_FALSE(events->empty());
+  EXPECT_EQ(events->front().kind, "gpu.owner");
+  EXPECT_TRUE(box.desk->events(events->back().seq, 100)->empty());
+}
+
+}  // namespace
+}  // namespace berth::service
