@@ -186,7 +186,7 @@ class Server::Session : public std::enable_shared_from_this<Session> {
   }
   void close() {
     ErrorCodeOfAsio ignored;
-    static_cast<void>(socket_.close(ignored));
+    ignored = socket_.close(ignored);
   }
 
   Core& core_;
@@ -330,7 +330,7 @@ awaitable<bool> Server::Session::respond(Exchange& exchange) {
   if (sent && streams && hasBody(exchange)) sent = co_await sendStream(exchange);
   if (!sent) giveUp(ErrorCode::Unavailable, "the client is gone");
   ErrorCodeOfAsio ignored;
-  static_cast<void>(socket_.cancel(ignored));  // Ends the watch for a disconnect.
+  ignored = socket_.cancel(ignored);  // Ends the watch for a disconnect.
   co_return sent;
 }
 
@@ -365,7 +365,7 @@ awaitable<bool> Server::Session::refuse(Exchange& exchange, const ProtocolError&
 
 awaitable<void> Server::Session::linger() {
   ErrorCodeOfAsio ignored;
-  static_cast<void>(socket_.shutdown(StreamSocket::shutdown_send, ignored));
+  ignored = socket_.shutdown(StreamSocket::shutdown_send, ignored);
   arm(kLingerTime);
   std::size_t dropped = 0;
   bool more = true;
