@@ -54,7 +54,9 @@ void SharingKeeper::tend(const GpuUuid& uuid) {
   if (gpu == nullptr) return;
   const bool want = wantsMps(book->state, *gpu);
   const sharing::MpsStatus before = parts_.mps.status(uuid);
-  if (want == (before.state == MpsState::Running) && want) return;
+  // The first look at a GPU also clears what an earlier run of ours left there.
+  const bool looked = looked_at_.with([&](auto& all) { return !all.insert(uuid).second; });
+  if (want ? before.state == MpsState::Running : looked && before.state == MpsState::Off) return;
   if (!blocker(*book, *gpu, want).empty()) return;  // Asked again when that container has stopped.
   Result<void> done;
   if (!want) {
@@ -68,6 +70,9 @@ void SharingKeeper::tend(const GpuUuid& uuid) {
     parts_.again(uuid, parts_.desk.clock().now() + kRetry);
   }
   announce(*gpu, before);
+  // Even where nothing differs afterwards: meanwhile the GPU was not ready, and a workload may have seen
+  // that.
+  parts_.changed(uuid);
 }
 
 void SharingKeeper::announce(const ledger::Gpu& gpu, const sharing::MpsStatus& before) {
@@ -80,7 +85,6 @@ void SharingKeeper::announce(const ledger::Gpu& gpu, const sharing::MpsStatus& b
     return {};
   });
   if (!noted) log(LogLevel::Error, "an event is lost", {{"why", noted.error().message}});
-  parts_.changed(gpu.uuid);
 }
 
 void SharingKeeper::supervise() {
@@ -88,7 +92,11 @@ void SharingKeeper::supervise() {
   parts_.mps.supervise();
   const std::shared_ptr<const Book> book = parts_.desk.book();
   for (const sharing::MpsStatus& old : before) {
-    if (const ledger::Gpu* gpu = ledger::findGpu(book->state, old.gpu)) announce(*gpu, old);
+    const sharing::MpsStatus now = parts_.mps.status(old.gpu);
+    const ledger::Gpu* gpu = ledger::findGpu(book->state, old.gpu);
+    if (gpu == nullptr || (now.state == old.state && now.generation == old.generation)) continue;
+    announce(*gpu, old);
+    parts_.changed(old.gpu);
   }
 }
 

@@ -9,6 +9,7 @@
 #include <chrono>
 #include <functional>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -70,6 +71,7 @@ class SharingKeeper final : public GpuAccess {
   void announce(const ledger::Gpu& gpu, const sharing::MpsStatus& before);
 
   Parts parts_;
+  Guarded<std::set<GpuUuid>> looked_at_;  // Since this start of the daemon.
   Guarded<std::map<GpuUuid, std::optional<int>>> minor_numbers_;
 };
 
