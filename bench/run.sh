@@ -3,10 +3,12 @@
 set -euo pipefail
 build=$1 only=${2:-}
 
-results() { # PROGRAM: "name nanoseconds" for each benchmark
-  "$build/bench/$1_bench" --benchmark_format=json 2>/dev/null | jq -r '
+# Decisions compute and nothing else: their CPU time is what they take on a quiet machine. Commits wait for the
+# disk: their wall time counts.
+results() { # PROGRAM cpu_time|real_time: "name nanoseconds" for each benchmark
+  "$build/bench/$1_bench" --benchmark_format=json 2>/dev/null | jq -r --arg time "$2" '
     def ns: {"ns": 1, "us": 1000, "ms": 1000000}[.time_unit];
-    .benchmarks[] | select(.run_type == "iteration") | "\(.name) \(.real_time * ns)"'
+    .benchmarks[] | select(.run_type == "iteration") | "\(.name) \(.[$time] * ns)"'
 }
 
 row() { printf '%-34s %14s   %-22s %s\n' "$@"; }
@@ -19,7 +21,7 @@ verdict() { awk -v is="$1" -v limit="$2" 'BEGIN { print (is <= limit) ? "met" : 
 
 arbiter() {
   local all gpus limit took walk
-  all=$(results arbiter)
+  all=$(results arbiter cpu_time)
   for gpus in 2 64 1024; do
     case $gpus in
       2) limit=2000 ;;
@@ -29,9 +31,9 @@ arbiter() {
     took=$(value "$all" "DecisionByIndex/$gpus")
     walk=$(value "$all" "DecisionByWalk/$gpus")
     if [ "$limit" = 0 ]; then
-      row "decision, $gpus GPUs" "$(printf '%.2f us' "$(calc "$took/1000")")" "-" "by walk: $(printf '%.2f us' "$(calc "$walk/1000")")"
+      row "decision, $gpus GPUs (CPU time)" "$(printf '%.2f us' "$(calc "$took/1000")")" "-" "by walk: $(printf '%.2f us' "$(calc "$walk/1000")")"
     else
-      row "decision, $gpus GPUs" "$(printf '%.2f us' "$(calc "$took/1000")")" \
+      row "decision, $gpus GPUs (CPU time)" "$(printf '%.2f us' "$(calc "$took/1000")")" \
         "< $((limit / 1000)) us: $(verdict "$took" "$limit")" "by walk: $(printf '%.2f us' "$(calc "$walk/1000")")"
     fi
   done
@@ -43,7 +45,7 @@ arbiter() {
 
 ledger() {
   local all grant bare opened
-  all=$(results ledger)
+  all=$(results ledger real_time)
   grant=$(value "$all" DurableGrant/real_time)
   bare=$(value "$all" BareSqlite/real_time)
   opened=$(value "$all" OpenHundredThousandEvents/real_time)

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "arbiter/arbiter.h"
@@ -64,7 +65,11 @@ class Decision {
   /// Grants under the next id.
   void grant(ledger::Berth berth);
   void revoke(const ledger::Berth& berth);
-  void add(Change change) { plan_.changes.push_back(std::move(change)); }
+  /// Made in place: g++ 12 at -O3 takes the move of a temporary Change for one of an uninitialised string.
+  template <typename OneChange>
+  void add(OneChange change) {
+    plan_.changes.emplace_back(std::in_place_type<OneChange>, std::move(change));
+  }
   void warn(std::string warning) { plan_.warnings.push_back(std::move(warning)); }
   Plan take() { return std::move(plan_); }
 
