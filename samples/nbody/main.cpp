@@ -59,9 +59,10 @@ class Program {
     check(cuda_.init(0), "initialising CUDA");
     int count = 0;
     check(cuda_.device_get_count(&count), "counting devices");
-    if (options_.device >= count)
+    if (options_.device >= count) {
       throw CallError{"there is no device " + std::to_string(options_.device) + ", only " +
                       std::to_string(count)};
+    }
     check(cuda_.device_get(&device_, options_.device), "opening the device");
     CUcontext context = nullptr;
     check(cuda_.primary_retain(&context, device_), "opening the device");
@@ -75,10 +76,11 @@ class Program {
                 attribute(CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR), name.data());
     std::fflush(stdout);
     bodies_ = options_.bodies;
-    if (bodies_ == 0)
+    if (bodies_ == 0) {
       bodies_ = options_.compare
                     ? kCompareBodies
                     : static_cast<std::uint32_t>(attribute(CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)) * 1024;
+    }
   }
 
   void loadKernel() {

@@ -137,10 +137,11 @@ Work costOf(const Driver& driver, const Context& context, const Operation& opera
     if (resolveCopy(driver, copy->request, resolved) != CUDA_SUCCESS) return {};
     return copyWork(profile, resolved.bytes(), resolved.from_host || resolved.to_host);
   }
-  if (const auto* fill = std::get_if<Fill>(&operation))
+  if (const auto* fill = std::get_if<Fill>(&operation)) {
     return copyWork(profile,
                     std::uint64_t{fill->request.elementSize} * fill->request.width * fill->request.height,
                     false);
+  }
   return {};
 }
 

@@ -147,7 +147,7 @@ int main(int argc, char** argv) {
   const Words words(argv + 1, argv + argc);
   if (words.empty()) return usage("a command is missing");
   if (words[0] == "--help" || words[0] == "help") {
-    std::fputs(kHelp.data(), stdout);
+    std::fwrite(kHelp.data(), 1, kHelp.size(), stdout);
     return kDone;
   }
   return run(words[0], Words(words.begin() + 1, words.end()));

@@ -23,9 +23,7 @@ using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 using testing::named;
 using testing::reservation;
-using testing::share;
 using testing::vm;
-using testing::whole;
 
 ErrorDetail detail(const std::string& target, const std::string& message, const std::string& remedy) {
   return {target, message, remedy};

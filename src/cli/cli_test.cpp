@@ -29,8 +29,8 @@ struct Outcome {
   std::string err;
 };
 
-Outcome runWith(const std::string& socket, std::vector<std::string> words, const std::string& input = "",
-                const std::stop_token& stop = {}) {
+Outcome runWith(const std::string& socket, const std::vector<std::string>& words,
+                const std::string& input = "", const std::stop_token& stop = {}) {
   std::istringstream in(input);
   std::ostringstream out;
   std::ostringstream err;
