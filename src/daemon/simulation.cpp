@@ -34,7 +34,9 @@ Result<std::string> SimulatedDriver::status() { return run({"status", dir_.strin
 
 Result<void> SimulatedDriver::inject(const ledger::Gpu& gpu, const std::string& fault,
                                      const std::optional<std::int64_t>& value) {
-  std::vector<std::string> arguments{"fault", dir_.string(), gpu.uuid.value, fault};
+  // The tool names the state, the API what to do.
+  const std::string state = fault == "recover" ? "recovered" : fault;
+  std::vector<std::string> arguments{"fault", dir_.string(), gpu.uuid.value, state};
   if (value) arguments.push_back(std::to_string(*value));
   TRY_VOID(run(std::move(arguments)));
   changed_();
