@@ -1,0 +1,93 @@
+#!/usr/bin/env bash
+# Documents stay true: each `berth` command of the guide is one that berth understands, each example is planned by a
+# daemon on two simulated GPUs, and the sample configuration is one that berthd reads. usage: examples.sh BUILD_DIR
+# shellcheck disable=SC2317  # clean_up is called through trap.
+set -euo pipefail
+cd "$(dirname "$(readlink -f "$0")")/../.."
+build=$1
+berth=$build/bin/berth
+berthd=$build/bin/berthd
+failures=0
+
+skip() {
+  echo "SKIP: $*"
+  exit 77
+}
+
+fail() {
+  echo "FAIL: $*" >&2
+  failures=$((failures + 1))
+}
+
+[ "$(id -u)" = 0 ] || skip "needs root"
+command -v podman >/dev/null || skip "podman is not installed"
+command -v busybox >/dev/null || skip "busybox is not installed"
+
+work=$(mktemp -d "${TMPDIR:-/tmp}/berth-docs.XXXXXX")
+daemon=
+
+clean_up() {
+  local status=$?
+  if [ -n "$daemon" ]; then
+    "$berth" --timeout 30 mps stop >/dev/null 2>&1 || true
+    kill "$daemon" 2>/dev/null || true
+    wait "$daemon" 2>/dev/null || true
+  fi
+  tools/podman-service stop "$work/podman" >/dev/null 2>&1 || true
+  [ "$status" = 0 ] || cat "$work/berthd.log" >&2 2>/dev/null || true
+  rm -rf "$work"
+}
+trap clean_up EXIT
+
+# The lines of fenced sh blocks that begin with "berth ".
+guide_commands() { awk '/^```/ { inside = !inside && $0 == "```sh"; next } inside && /^berth /' docs/guide.md; }
+
+# berth answers 2 to a command line it does not understand, before it looks for a daemon, of which there is none here.
+check_guide() {
+  local line count=0 status words
+  while read -r line; do
+    read -ra words <<<"${line#berth }"
+    status=0
+    timeout 10 "$berth" --socket "$work/nobody.sock" "${words[@]}" >"$work/out" 2>&1 || status=$?
+    [ "$status" = 1 ] || fail "docs/guide.md: $line: exit status $status: $(cat "$work/out")"
+    count=$((count + 1))
+  done < <(guide_commands)
+  [ "$count" -ge 20 ] || fail "docs/guide.md: only $count commands found"
+  echo "guide: $count commands"
+}
+
+start_daemon() {
+  export BERTH_SOCKET=$work/state/run/berth.sock
+  "$berthd" --config packaging/berthd.yaml --simulate t4:2 --state-dir "$work/state" \
+    --socket "$BERTH_SOCKET" --engine-socket "$work/podman/podman.sock" 2>"$work/berthd.log" &
+  daemon=$!
+  for _ in $(seq 150); do
+    if "$berth" gpu list >/dev/null 2>&1; then return 0; fi
+    kill -0 "$daemon" 2>/dev/null || break
+    sleep 0.2
+  done
+  echo "the daemon does not answer" >&2
+  exit 1
+}
+
+plan() { # EXPECTED-STATUS FILE
+  local status=0
+  "$berth" plan -f "$2" >"$work/out" 2>&1 || status=$?
+  [ "$status" = "$1" ] || fail "$2: exit status $status instead of $1: $(cat "$work/out")"
+  if grep 'is not in the image store\|No such file' "$work/out"; then fail "$2: its image is missing"; fi
+}
+
+check_examples() {
+  local file
+  plan 3 examples/fractions.yaml # Its own words: refused where nothing enforces the limits.
+  "$berth" mps start >/dev/null 2>&1
+  for file in examples/*; do plan 0 "$file"; done
+  echo "examples: $(find examples -type f | wc -l) files"
+}
+
+check_guide
+tools/podman-service start "$work/podman"
+tools/build-nbody-image "$work/podman/podman.sock" "$build" >/dev/null
+start_daemon
+check_examples
+[ "$failures" = 0 ]
