@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Proves that a bare Debian 12 needs nothing but git and sudo: makes one in a folder, clones this repository into it (what
-# is committed, on the present branch) and runs `./dev demo --once` and `./dev test` inside. For people, not for CI: it
+# Proves that a bare Debian 12 needs nothing but git and sudo: makes one in a folder, clones this repository into it
+# (what is committed, on the present branch) and runs `./dev demo --once` and `./dev test` inside. For people, not for CI: it
 # downloads some hundred packages and builds everything. Needs root and mmdebstrap or debootstrap.
 #
 #   fresh-machine.sh [DIR]     DIR, which must not exist, is kept; without it a temporary folder is used and removed
@@ -10,7 +10,7 @@
 set -euo pipefail
 
 mirror=${MIRROR:-http://deb.debian.org/debian}
-readonly suite=bookworm packages=git,sudo,ca-certificates
+readonly suite=bookworm packages=git,sudo
 
 die() {
   echo "fresh-machine: $*" >&2
