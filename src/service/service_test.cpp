@@ -51,7 +51,8 @@ TEST(ServiceTest, B13ARefusedFileChangesNothingAndNamesTheHolder) {
   ASSERT_TRUE(box.service->apply(job("holder", "", "nvidia.com/gpu: 1"), "f", kReally));
   box.settle();
   const auto before = box.desk->book();
-  const auto refused = box.service->apply(job("first", "") + "---\n" + job("second", visible("0")), "f", kReally);
+  const auto refused =
+      box.service->apply(job("first", "") + "---\n" + job("second", visible("0")), "f", kReally);
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, ErrorCode::Refused);
   ASSERT_FALSE(refused.error().details.empty());
