@@ -1,0 +1,48 @@
+// What Berth does inside a guest, through the QEMU guest agent over the hypervisor.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/error.h"
+#include "vm/hypervisor.h"
+
+namespace berth::vm {
+
+inline constexpr std::size_t kAgentWriteChunk = 48 * 1024;  // Well below what one command may hold.
+
+struct GuestExit {
+  int code = 0;
+  int signal = 0;
+  std::string output;
+  std::string errors;
+  bool truncated = false;
+};
+
+/// Blocking; worker threads. Errors are the hypervisor's, and: Refused by the guest (its words in the
+/// message) is Conflict with reason AgentError; an answer that is none of the protocol's is Corrupt.
+class GuestAgent {
+ public:
+  /// `hypervisor` outlives this.
+  GuestAgent(Hypervisor& hypervisor, VmName name) : hypervisor_(hypervisor), name_(std::move(name)) {}
+
+  Result<void> ping(Deadline deadline);
+  /// Pings until the agent answers. Timeout: it did not.
+  Result<void> waitReady(Deadline deadline);
+  /// Runs a program (a full path) and waits for its end; any exit is a success of this call. Timeout: it
+  /// still runs in the guest.
+  Result<GuestExit> exec(const std::vector<std::string>& argv, const std::string& input, Deadline deadline);
+  /// Replaces the file. Not atomic in the guest.
+  Result<void> writeFile(const std::string& path, std::string_view content, Deadline deadline);
+
+ private:
+  Hypervisor& hypervisor_;
+  VmName name_;
+};
+
+/// Base64 (RFC 4648). decode: nullopt for what is not base64, blanks included.
+std::string base64Encode(std::string_view bytes);
+std::optional<std::string> base64Decode(std::string_view text);
+
+}  // namespace berth::vm
