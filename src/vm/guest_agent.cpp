@@ -17,6 +17,7 @@ namespace json = boost::json;
 
 constexpr std::chrono::milliseconds kFirstPause{20};
 constexpr std::chrono::milliseconds kLongestPause{500};
+constexpr std::chrono::seconds kPingTime{3};
 constexpr std::string_view kAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 std::string command(std::string_view name, json::object arguments = {}) {
@@ -121,7 +122,8 @@ Result<void> GuestAgent::ping(Deadline deadline) {
 Result<void> GuestAgent::waitReady(Deadline deadline) {
   std::chrono::milliseconds length = kFirstPause;
   while (true) {
-    const Result<void> result = ping(deadline);
+    // A ping sent while the agent starts may get lost; the next one is answered.
+    const Result<void> result = ping(std::min(deadline, std::chrono::steady_clock::now() + kPingTime));
     if (result || result.error().reason != "AgentUnavailable") return result;
     if (!pause(length, deadline)) {
       return fail(

@@ -101,7 +101,7 @@ TEST_F(VmIntegrationTest, AGuestRunsSeesItsStandInKeepsItsDataAndLeavesNothing) 
   const auto started = hypervisor.start(kVm, in(60));
   ASSERT_TRUE(started) << started.error().message;
   ASSERT_TRUE(hypervisor.start(kVm, in(60)));
-  const auto ready = agent.waitReady(in(60));
+  const auto ready = agent.waitReady(in(150));
   ASSERT_TRUE(ready) << ready.error().message;
 
   const std::string device = "/sys/bus/pci/devices/" + standInAddress(0).value;
@@ -123,7 +123,7 @@ TEST_F(VmIntegrationTest, AGuestRunsSeesItsStandInKeepsItsDataAndLeavesNothing) 
   EXPECT_EQ(hypervisor.state(kVm, in(5)), DomainState::Off);
 
   ASSERT_TRUE(hypervisor.start(kVm, in(60)));
-  ASSERT_TRUE(agent.waitReady(in(60)));
+  ASSERT_TRUE(agent.waitReady(in(150)));
   EXPECT_EQ(inGuest("head -n 1 /dev/sda"), "kept\n");
   const auto detached = hypervisor.detachDisk(kVm, disk.lun, in(20));
   EXPECT_TRUE(detached) << detached.error().message;
