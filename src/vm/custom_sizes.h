@@ -14,7 +14,7 @@
 
 namespace berth::vm {
 
-inline constexpr std::size_t kMaxCustomSizesText = 64 * 1024;
+inline constexpr std::size_t kMaxCustomSizesText = std::size_t{64} * 1024;
 
 struct CustomSize {
   std::string name;

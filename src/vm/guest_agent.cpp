@@ -123,7 +123,7 @@ Result<void> GuestAgent::waitReady(Deadline deadline) {
   std::chrono::milliseconds length = kFirstPause;
   while (true) {
     // A ping sent while the agent starts may get lost; the next one is answered.
-    const Result<void> result = ping(std::min(deadline, std::chrono::steady_clock::now() + kPingTime));
+    Result<void> result = ping(std::min(deadline, std::chrono::steady_clock::now() + kPingTime));
     if (result || result.error().reason != "AgentUnavailable") return result;
     if (!pause(length, deadline)) {
       return fail(

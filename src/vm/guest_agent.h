@@ -10,7 +10,8 @@
 
 namespace berth::vm {
 
-inline constexpr std::size_t kAgentWriteChunk = 48 * 1024;  // Well below what one command may hold.
+inline constexpr std::size_t kAgentWriteChunk =
+    std::size_t{48} * 1024;  // Well below what one command may hold.
 
 struct GuestExit {
   int code = 0;

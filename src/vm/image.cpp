@@ -20,8 +20,8 @@ namespace fs = std::filesystem;
 namespace json = boost::json;
 
 constexpr std::string_view kNew = ".new-";
-constexpr std::size_t kMetadataLimit = 64 * 1024;
-constexpr std::size_t kProgressLimit = 1024 * 1024;
+constexpr std::size_t kMetadataLimit = std::size_t{64} * 1024;
+constexpr std::size_t kProgressLimit = std::size_t{1024} * 1024;
 constexpr mode_t kFolderMode = 0711;
 constexpr std::uint64_t kSpareBytes = std::uint64_t{64} << 20U;
 constexpr std::chrono::milliseconds kProgressPause{200};

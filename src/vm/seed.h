@@ -16,7 +16,7 @@
 
 namespace berth::vm {
 
-inline constexpr std::size_t kMaxCustomData = 64 * 1024;  // Decoded.
+inline constexpr std::size_t kMaxCustomData = std::size_t{64} * 1024;  // Decoded.
 
 struct StaticAddress {
   std::string address;  // "10.0.0.5"

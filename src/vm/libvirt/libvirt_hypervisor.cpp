@@ -178,11 +178,13 @@ Result<std::shared_ptr<LibvirtHypervisor::Connection>> LibvirtHypervisor::connec
   auto made = std::make_shared<Connection>(handle);
   virConnectSetKeepAlive(handle, kKeepAliveInterval, kKeepAliveCount);
   auto data = std::make_unique<std::shared_ptr<Shared>>(shared_);
+  // NOLINTNEXTLINE(clang-diagnostic-cast-function-type-mismatch): libvirt's own way to pass it.
+  const auto on_lifecycle = VIR_DOMAIN_EVENT_CALLBACK(&Shared::onLifecycle);
   made->lifecycle = virConnectDomainEventRegisterAny(handle, nullptr, VIR_DOMAIN_EVENT_ID_LIFECYCLE,
-                                                     VIR_DOMAIN_EVENT_CALLBACK(&Shared::onLifecycle),
-                                                     data.get(), &Shared::release);
+                                                     on_lifecycle, data.get(), &Shared::release);
   if (made->lifecycle < 0) return fail(lastError("listen to events of", uri_));
-  static_cast<void>(data.release());  // libvirt frees it, through Shared::release.
+  // NOLINTNEXTLINE(bugprone-unused-return-value): libvirt frees it, through Shared::release.
+  static_cast<void>(data.release());
   shared_->connection.with([&made](auto& held) { held = made; });
   if (again) shared_->announce({HypervisorEvent::Kind::Reconnected, {}});
   return made;
@@ -279,6 +281,7 @@ Result<std::vector<DomainInfo>> LibvirtHypervisor::list(Deadline deadline) {
     const int count = virConnectListAllDomains(connection.handle, &raw, 0);
     if (count < 0) return fail(lastError("list", "domains"));
     std::vector<DomainHandle> domains;
+    domains.reserve(static_cast<std::size_t>(count));
     for (int i = 0; i < count; ++i) domains.emplace_back(raw[i]);
     std::free(raw);
     std::vector<DomainInfo> result;
