@@ -23,6 +23,8 @@ Deadline in(int seconds) { return std::chrono::steady_clock::now() + std::chrono
 class VmIntegrationTest : public testing::Test {
  protected:
   void SetUp() override {
+    // Minutes under emulation, for a library that the daemon does not use yet.
+    if (std::getenv("BERTH_VM_TESTS") == nullptr) GTEST_SKIP() << "boots real guests: set BERTH_VM_TESTS=1";
     if (geteuid() != 0) GTEST_SKIP() << "needs root";
     for (const char* program : {"/usr/sbin/libvirtd", "/usr/bin/qemu-system-x86_64", "/usr/bin/mcopy"}) {
       if (!fs::exists(program)) GTEST_SKIP() << "needs " << program;
