@@ -216,7 +216,7 @@ Result<void> readUser(Object& options, Container& container) {
   TRY(const std::string user, value->text());
   const auto id = parseWholeNumber(user);
   if (id && *id <= kMaxUserId) {
-    container.run_as_user = *id;
+    container.run_as_user = id;
   } else if (!user.empty()) {
     options.warn("User", quoted(user) + " has no effect; a number has");
   }

@@ -86,6 +86,7 @@ const Environment::Variable* Environment::find(std::string_view name) const {
 
 std::vector<std::pair<std::string, std::string>> Environment::variables() const {
   std::vector<std::pair<std::string, std::string>> pairs;
+  pairs.reserve(variables_.size());
   for (const Variable& variable : variables_) pairs.emplace_back(variable.name, variable.value);
   return pairs;
 }

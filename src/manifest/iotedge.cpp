@@ -92,7 +92,7 @@ Result<std::string> joinPieces(Object& settings, const Value& first) {
 
 // The options as a map, from a string or as they are; `parsed` keeps what came from a string. Nothing for "".
 Result<std::optional<Value>> createOptions(Object& settings, std::optional<Node>& parsed) {
-  const auto value = settings.find("createOptions");
+  auto value = settings.find("createOptions");
   if (!value || value->node().type == NodeType::Map) return value;
   TRY(const std::string text, joinPieces(settings, *value));
   if (trim(text).empty()) return std::optional<Value>();

@@ -1,5 +1,6 @@
 #include "manifest/json_text.h"
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -120,19 +121,19 @@ Result<Node> parseJson(std::string_view text, const Place& at, JsonLines lines) 
   int line = 1;
   json::error_code ec;
   while (!text.empty()) {
-    const std::size_t length = std::min(text.find('\n'), text.size() - 1) + 1;
-    const std::size_t used = parser.write_some(true, text.data(), length, ec);
+    const std::string_view part = text.substr(0, std::min(text.find('\n'), text.size() - 1) + 1);
+    const std::size_t used = parser.write_some(true, part.data(), part.size(), ec);
     if (parser.handler().refusal()) return fail(*parser.handler().refusal());
-    const std::string_view rest = trim(text.substr(used, length - used));
+    const std::string_view rest = trim(part.substr(used));
     if (!ec && !rest.empty()) ec = json::error::extra_data;
     if (ec) {
       return fail(syntaxError(at, lines, {line, static_cast<int>(used) + 1}, ec.message()));
     }
-    text.remove_prefix(length);
+    text.remove_prefix(part.size());
     if (!text.empty()) ++line;
     if (lines == JsonLines::Known) position.line = line;
   }
-  parser.write_some(false, text.data(), 0, ec);
+  parser.write_some(false, "", 0, ec);
   if (parser.handler().refusal()) return fail(*parser.handler().refusal());
   if (ec) return fail(syntaxError(at, lines, {line, 1}, ec.message()));
   return builder.takeRoot();

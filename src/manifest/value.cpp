@@ -65,6 +65,7 @@ Result<std::string> Value::textOrNumber() const {
 Result<std::vector<Value>> Value::list() const {
   if (node_->type != NodeType::List) return wrongType("a list");
   std::vector<Value> values;
+  values.reserve(node_->items.size());
   for (std::size_t i = 0; i < node_->items.size(); ++i) {
     values.emplace_back(node_->items[i], item(place_, i, node_->items[i].position));
   }
@@ -84,6 +85,7 @@ Result<std::vector<std::string>> Value::texts() const {
 Result<std::vector<std::pair<std::string, Value>>> Value::entries() const {
   if (node_->type != NodeType::Map) return wrongType("a map");
   std::vector<std::pair<std::string, Value>> found;
+  found.reserve(node_->entries.size());
   for (const Entry& entry : node_->entries) {
     found.emplace_back(entry.key, Value(entry.value, below(place_, entry.key, entry.position)));
   }
