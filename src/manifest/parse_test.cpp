@@ -1,3 +1,4 @@
+#include <cstddef>
 #include <string>
 
 #include <gmock/gmock.h>
@@ -11,7 +12,6 @@ namespace berth::manifest {
 namespace {
 
 using testing::HasSubstr;
-using testing::StartsWith;
 
 const std::string kPod = podWith("");
 
@@ -44,12 +44,14 @@ TEST(ParseTest, DocumentsAreLimited) {
   EXPECT_EQ(errorOf(text + "---\n").reason, kInputTooLarge);
 }
 
-std::string nested(int depth) { return podWith("x: " + std::string(depth, '[') + std::string(depth, ']')); }
+std::string nested(std::size_t depth) {
+  return podWith("x: " + std::string(depth, '[') + std::string(depth, ']'));
+}
 
 TEST(ParseTest, DepthIsLimited) {
-  constexpr int kOutside = 4;  // Root, spec, containers, container.
-  EXPECT_TRUE(parse(nested(kMaxDepth - kOutside), "f"));
-  EXPECT_EQ(errorOf(nested(kMaxDepth - kOutside + 1)).reason, kInputTooLarge);
+  constexpr std::size_t kDeepest = kMaxDepth - 4;  // Inside root, spec, containers, container.
+  EXPECT_TRUE(parse(nested(kDeepest), "f"));
+  EXPECT_EQ(errorOf(nested(kDeepest + 1)).reason, kInputTooLarge);
 }
 
 TEST(ParseTest, InputNestedVeryDeeplyDoesNotOverflowTheStack) {

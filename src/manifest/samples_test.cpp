@@ -16,7 +16,6 @@ namespace berth::manifest {
 namespace {
 
 using testing::ElementsAre;
-using testing::Pair;
 
 std::filesystem::path sharedFolder() {
   const char* named = std::getenv("BERTH_SHARED_DIR");

@@ -9,7 +9,7 @@ namespace berth::manifest {
 
 /// A Pod whose only container has `lines` (indented here) beside its name and image.
 inline std::string podWith(const std::string& lines) {
-  const std::string text =
+  std::string text =
       "apiVersion: v1\nkind: Pod\nmetadata:\n  name: p\nspec:\n  containers:\n  - name: c\n    image: i\n";
   if (lines.empty()) return text;
   std::string indented = "    ";
