@@ -47,6 +47,13 @@ std::string_view labelOf(const container::ContainerStatus& status, std::string_v
   return {};
 }
 
+/// "berth-<workload>-<pod>-<volume>"
+std::string podVolume(const ContainerRecord& record, const std::string& volume) {
+  std::string name = "berth-" + record.name.substr(0, record.name.rfind('/')) + "-" + volume;
+  std::ranges::replace(name, '/', '-');
+  return name;
+}
+
 Seen seenFrom(const container::ContainerStatus& status) {
   if (status.state == container::ContainerState::Running) return {Seen::State::Running, 0, ""};
   return {Seen::State::NotRunning, status.exit_code, status.oom_killed ? "out of memory" : status.error};
@@ -79,7 +86,9 @@ Result<container::ContainerConfig> containerConfig(const manifest::Workload& wor
   config.env = spec.env;
   config.working_dir = spec.working_dir;
   for (const manifest::Mount& mount : spec.mounts) {
-    config.binds.push_back({mount.source, mount.target, mount.read_only, mount.volume});
+    // An emptyDir belongs to its pod; a named volume or a path is the same for all.
+    const std::string source = mount.ephemeral ? podVolume(record, mount.source) : mount.source;
+    config.binds.push_back({source, mount.target, mount.read_only, mount.volume || mount.ephemeral});
   }
   for (const manifest::Port& port : spec.ports) {
     if (port.host_port != 0) config.ports.push_back({port.container_port, port.host_port, port.protocol});
