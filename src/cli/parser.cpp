@@ -12,7 +12,7 @@
 namespace berth::cli {
 namespace {
 
-constexpr std::int64_t kMaxSeconds = 7 * 24 * 3600;
+constexpr std::int64_t kMaxSeconds = std::int64_t{7} * 24 * 3600;
 constexpr std::int64_t kMaxGpus = 1000;
 constexpr std::int64_t kMaxTail = 1'000'000;
 

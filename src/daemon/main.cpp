@@ -22,7 +22,7 @@ using berth::daemon::Config;
 
 constexpr int kFailed = 1;
 constexpr int kUsage = 2;
-constexpr std::size_t kMaxConfigBytes = 64 * 1024;
+constexpr std::size_t kMaxConfigBytes = std::size_t{64} * 1024;
 constexpr const char* kDefaultConfig = "/etc/berth/berthd.yaml";
 
 int complain(const Error& error) {

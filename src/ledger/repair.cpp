@@ -93,7 +93,7 @@ Result<void> copyRow(Database& to, const Table& table, const Statement& row, Pas
       insert->bind(column + 1, std::string_view(row.text(column)));
     }
   }
-  const Result<void> done = insert->run();
+  Result<void> done = insert->run();
   if (done) {
     ++tally.kept;
     return {};

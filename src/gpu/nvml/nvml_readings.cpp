@@ -226,7 +226,7 @@ Result<std::vector<GpuProcess>> readProcesses(const Library& library, Device dev
   TRY_VOID(addUtilization(library, device, uuid, by_pid));
   std::vector<GpuProcess> processes;
   processes.reserve(by_pid.size());
-  for (auto& [pid, process] : by_pid) processes.push_back(std::move(process));
+  for (const auto& [pid, process] : by_pid) processes.push_back(process);
   return processes;
 }
 

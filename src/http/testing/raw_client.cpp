@@ -128,8 +128,9 @@ void leaveStaleSocket(const std::string& path) { listenPlainly(path); }
 os::UniqueFd listenPlainly(const std::string& path) {
   os::UniqueFd fd = newSocket();
   const sockaddr_un address = addressOf(path);
-  static_cast<void>(::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address));
-  static_cast<void>(::listen(fd.get(), 8));
+  const bool listens = ::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0 &&
+                       ::listen(fd.get(), 8) == 0;
+  if (!listens) std::abort();  // The test's own set-up is wrong.
   return fd;
 }
 

@@ -48,7 +48,7 @@ inline Route get(std::string pattern, Handler handler, Duration duration = Durat
 }
 
 /// Answers with this text.
-inline Handler say(std::string text) {
+inline Handler say(const std::string& text) {
   return [text](const ServerRequest&) -> Result<ServerResponse> {
     return ServerResponse{200, "text/plain", text};
   };
