@@ -23,7 +23,7 @@ class FakeHypervisor final : public Hypervisor {
 
   Result<void> define(const VmSpec& spec, Deadline /*deadline*/) override {
     TRY_VOID(called("define", spec.name));
-    TRY(const auto xml, domainXml(spec));
+    if (const auto xml = domainXml(spec); !xml) return fail(xml.error());
     domains[spec.name].spec = spec;
     return {};
   }
@@ -115,7 +115,7 @@ class FakeHypervisor final : public Hypervisor {
   }
   Result<void> ensureNetwork(const NatNetwork& network, Deadline /*deadline*/) override {
     TRY_VOID(called("ensureNetwork", VmName(network.name)));
-    TRY(const auto xml, networkXml(network));
+    if (const auto xml = networkXml(network); !xml) return fail(xml.error());
     networks.insert(network.name);
     return {};
   }
