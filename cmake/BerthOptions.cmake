@@ -40,6 +40,12 @@ if(BERTH_FUZZ)
   target_compile_options(berth_options INTERFACE -fsanitize=fuzzer-no-link)
 endif()
 
+# berth_reads_source_tree(FILES...): defines BERTH_SOURCE_DIR in these files of the current folder and in no other, so
+# that two checkouts share what the compiler cache holds for the rest.
+function(berth_reads_source_tree)
+  set_source_files_properties(${ARGN} PROPERTIES COMPILE_DEFINITIONS BERTH_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
+endfunction()
+
 # berth_library(name SOURCES ... DEPENDS ... LINKS ... TESTS ... TEST_LINKS ...)
 # makes the static library berth_<name> with the alias berth::<name>. DEPENDS names other modules of
 # ours, LINKS (private) third-party targets. TESTS become one program, <name>_test, whose cases CTest
@@ -64,7 +70,6 @@ function(berth_test name)
   cmake_parse_arguments(ARG "" "" "SOURCES;LINKS" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
   target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR}/src)
-  target_compile_definitions(${name} PRIVATE BERTH_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
   target_link_libraries(${name} PRIVATE ${ARG_LINKS} GTest::gmock GTest::gtest_main berth_options)
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
   gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST
