@@ -128,10 +128,12 @@ Result<void> run(const Config& config, const std::function<void()>& ready) {
 
   TRY(const std::unique_ptr<os::ProcessWatcher> watcher, os::ProcessWatcher::create());
   TRY(const std::string boot_id, os::Procfs().bootId());
-  const sharing::MpsWorld world{
-      {driver.root, config.run_dir, boot_id}, runner, nvml, clock, [](std::chrono::milliseconds time) {
-        std::this_thread::sleep_for(time);
-      }};
+  const sharing::MpsWorld world{{driver.root, config.run_dir, boot_id},
+                                runner,
+                                nvml,
+                                clock,
+                                [](std::chrono::milliseconds time) { std::this_thread::sleep_for(time); },
+                                os::Procfs()};
   service::SharingKeeper* keeper = nullptr;
   sharing::MpsManager mps(world, [&](const sharing::MpsFault& fault) { keeper->noteFault(fault); });
   service::SharingKeeper sharing({*desk, mps, nvml, driverFiles(driver), driver.sim_dir,

@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <cstddef>
 #include <optional>
+#include <system_error>
 
 #include <unistd.h>
 
@@ -87,6 +88,22 @@ Result<ProcessStat> Procfs::stat(std::int64_t pid) const {
 
 Result<std::vector<std::string>> Procfs::commandLine(std::int64_t pid) const {
   TRY(const std::string bytes, read(pid, "cmdline"));
+  return parseCommandLine(bytes);
+}
+
+Result<std::vector<std::int64_t>> Procfs::processes() const {
+  std::error_code error;
+  std::vector<std::int64_t> pids;
+  for (std::filesystem::directory_iterator entry(root_, error), end; !error && entry != end;
+       entry.increment(error)) {
+    if (const auto pid = parseWholeNumber(entry->path().filename().native())) pids.push_back(*pid);
+  }
+  if (error) return fail(errnoError(error.value(), "readdir", root_.string()));
+  return pids;
+}
+
+Result<std::vector<std::string>> Procfs::environment(std::int64_t pid) const {
+  TRY(const std::string bytes, read(pid, "environ"));
   return parseCommandLine(bytes);
 }
 

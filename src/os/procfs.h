@@ -40,7 +40,7 @@ struct CgroupEntry {
 /// writes.
 Result<ProcessStat> parseStat(std::string_view text);
 Result<std::vector<CgroupEntry>> parseCgroup(std::string_view text);
-/// Arguments, each ended by a NUL; a rest without one counts as the last argument.
+/// Arguments or variables, each ended by a NUL; a rest without one counts as the last of them.
 std::vector<std::string> parseCommandLine(std::string_view bytes);
 
 /// Reads a proc file system. NotFound: no such process (any more). Does not block. Safe from every thread.
@@ -49,8 +49,12 @@ class Procfs {
   explicit Procfs(std::filesystem::path root = "/proc") : root_(std::move(root)) {}
 
   Result<ProcessStat> stat(std::int64_t pid) const;
+  /// Every process there is; one may end before it is looked at.
+  Result<std::vector<std::int64_t>> processes() const;
   /// Empty for a kernel thread or a zombie.
   Result<std::vector<std::string>> commandLine(std::int64_t pid) const;
+  /// "NAME=value" entries as the program was started with them; Denied for a process of another user.
+  Result<std::vector<std::string>> environment(std::int64_t pid) const;
   Result<std::vector<CgroupEntry>> cgroup(std::int64_t pid) const;
   /// The file name of the program, without its folders; Denied for a process of another user.
   Result<std::string> executableName(std::int64_t pid) const;

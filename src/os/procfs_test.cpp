@@ -1,5 +1,6 @@
 #include "os/procfs.h"
 
+#include <algorithm>
 #include <string>
 
 #include <gtest/gtest.h>
@@ -50,6 +51,13 @@ TEST(ProcfsTest, ThisProcessIsDescribed) {
   EXPECT_EQ(procfs.executableName(::getpid()).value(), "os_test");
   EXPECT_NE(procfs.commandLine(::getpid()).value().front().find("os_test"), std::string::npos);
   EXPECT_EQ(procfs.bootId().value().size(), 36U);
+  const auto all = procfs.processes();
+  ASSERT_TRUE(all) << all.error().message;
+  EXPECT_EQ(std::ranges::count(*all, ::getpid()), 1);
+  const auto environment = procfs.environment(::getpid());
+  ASSERT_TRUE(environment) << environment.error().message;
+  const auto path = [](const std::string& entry) { return entry.starts_with("PATH="); };
+  EXPECT_TRUE(std::ranges::any_of(*environment, path));
 }
 
 TEST(ProcfsTest, AProcessThatIsNotThereIsNotFound) {

@@ -7,8 +7,10 @@
 #include <utility>
 #include <vector>
 
+#include "base/log.h"
 #include "base/text.h"
 #include "os/files.h"
+#include "sharing/mps/mps_strays.h"
 
 namespace berth::sharing {
 namespace {
@@ -45,7 +47,25 @@ Result<void> endByForce(MpsWorld& world, os::Process& process) {
     if (process.waitExit(world.clock.now() + world.config.signal_grace)) return {};
   }
   return fail(ErrorCode::Timeout,
-              "the MPS control daemon, process " + std::to_string(process.id().pid) + ", does not die");
+              "the MPS program with process id " + std::to_string(process.id().pid) + " does not die");
+}
+
+/// Ends the MPS programs of all generations but `spared`: the control daemons first, as each takes its
+/// servers along.
+Result<void> endPrograms(MpsWorld& world, const MpsFolders& folders,
+                         const std::optional<MpsGeneration>& spared) {
+  for (const MpsProgram program : {MpsProgram::Control, MpsProgram::Server}) {
+    TRY(const std::vector<MpsProcess> found, findMpsProcesses(world.procfs, folders.folder(), program));
+    for (const MpsProcess& each : found) {
+      if (spared && each.pipe_directory == spared->pipe()) continue;
+      const Result<std::unique_ptr<os::Process>> process = world.runner.adopt(each.id);
+      if (!process) continue;  // It has ended by now.
+      log(LogLevel::Warning, "an MPS program is left over",
+          {{"pid", std::to_string(each.id.pid)}, {"pipe", each.pipe_directory.string()}});
+      TRY_VOID(endByForce(world, **process));
+    }
+  }
+  return {};
 }
 
 Result<std::unique_ptr<os::Process>> findNoted(MpsWorld& world, const MpsFolders& folders) {
@@ -107,8 +127,11 @@ Result<void> MpsDaemon::clearLeftover(MpsWorld& world, const GpuUuid& gpu) {
   if (const Result<std::unique_ptr<os::Process>> process = findNoted(world, folders)) {
     TRY_VOID(endByForce(world, **process));
   }
+  TRY_VOID(endPrograms(world, folders, std::nullopt));
   return folders.clear();
 }
+
+Result<void> MpsDaemon::endStrays() { return endPrograms(world_, folders_, folder_); }
 
 Result<void> MpsDaemon::bringUp() {
   TRY_VOID(folders_.noteRunning({folder_.number, process_->id(), world_.config.boot_id, limits_}));
@@ -197,12 +220,13 @@ void MpsDaemon::terminateClients() {
 }
 
 Result<void> MpsDaemon::endProcess() {
-  if (process_->exited()) return {};
-  if (control_.quit(world_.config.quit_grace) &&
-      process_->waitExit(world_.clock.now() + world_.config.quit_grace + world_.config.signal_grace)) {
-    return {};
-  }
-  return endByForce(world_, *process_);
+  const auto quits = [this] {
+    return control_.quit(world_.config.quit_grace) &&
+           process_->waitExit(world_.clock.now() + world_.config.quit_grace + world_.config.signal_grace);
+  };
+  if (!process_->exited() && !quits()) TRY_VOID(endByForce(world_, *process_));
+  // Servers may outlive a control daemon that was killed.
+  return endPrograms(world_, folders_, std::nullopt);
 }
 
 std::string MpsDaemon::lastWords() const {

@@ -38,6 +38,7 @@ struct MpsWorld {
   gpu::GpuDriver& driver;
   const Clock& clock;
   std::function<void(std::chrono::milliseconds)> pause;
+  os::Procfs procfs;
 };
 
 /// One thread at a time. Everything but the getters blocks: worker threads only.
@@ -51,8 +52,12 @@ class MpsDaemon {
   /// Takes up the daemon an earlier run of Berth left, clients and all. NotFound: none is noted, or it has
   /// ended. Unavailable: it lives but does not answer.
   static Result<std::unique_ptr<MpsDaemon>> adopt(MpsWorld& world, const GpuUuid& gpu);
-  /// Kills what an earlier run noted and is still alive, and clears its folders.
+  /// Kills every MPS program of this GPU that an earlier run left, noted or not, and clears its folders.
   static Result<void> clearLeftover(MpsWorld& world, const GpuUuid& gpu);
+
+  /// Kills MPS programs of this GPU that belong to no generation we know: a run that was killed between
+  /// starting one and noting it.
+  Result<void> endStrays();
 
   MpsObservation observe();
   Result<void> startServer();

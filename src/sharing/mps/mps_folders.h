@@ -28,6 +28,8 @@ class MpsFolders {
   /// Makes the folders of a new generation, after clearing away what earlier ones left. InvalidArgument: the
   /// path is too long for a socket.
   Result<MpsGeneration> create();
+  /// What holds all generations.
+  const std::filesystem::path& folder() const { return folder_; }
   /// Where a generation is or was.
   MpsGeneration generation(std::int64_t number) const;
 

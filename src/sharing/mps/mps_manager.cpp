@@ -85,6 +85,10 @@ Result<void> MpsManager::obtain(const GpuUuid& gpu, Unit& unit) {
   if (Result<std::unique_ptr<MpsDaemon>> adopted = MpsDaemon::adopt(world_, gpu)) {
     log(LogLevel::Info, "MPS control daemon adopted", {{"gpu", gpu.value}});
     unit.daemon = *std::move(adopted);
+    if (const Result<void> ended = unit.daemon->endStrays(); !ended) {
+      log(LogLevel::Warning, "a stray MPS program stays",
+          {{"gpu", gpu.value}, {"why", ended.error().message}});
+    }
     return {};
   }
   TRY_VOID(MpsDaemon::clearLeftover(world_, gpu));

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <csignal>
 #include <filesystem>
+#include <fstream>
 #include <memory>
 #include <optional>
 #include <string>
@@ -69,6 +70,8 @@ class MpsManagerTest : public testing::Test {
   MpsManagerTest() {
     std::string pattern = "/tmp/berth-mps-XXXXXX";
     folder_ = ::mkdtemp(pattern.data());
+    proc_ = folder_ / "proc";
+    fs::create_directories(proc_);
     driver.gpus = {gpu::fakeGpu(1), gpu::fakeGpu(2)};
     runner.answer = [this](const os::ProcessSpec& spec) { return control.answer(spec); };
     control.quit = [this] { endDaemons(); };
@@ -83,8 +86,24 @@ class MpsManagerTest : public testing::Test {
     config.run_directory = folder_;
     config.boot_id = boot_id;
     manager = std::make_unique<MpsManager>(
-        MpsWorld{config, runner, driver, clock, [this](auto by) { clock.advance(by); }},
+        MpsWorld{config, runner, driver, clock, [this](auto by) { clock.advance(by); }, os::Procfs(proc_)},
         [this](const MpsFault& fault) { faults.push_back(fault); });
+  }
+  /// A process as /proc shows it, which may be ended: what a run of Berth left that was killed before it
+  /// could note it.
+  os::FakeProcessState& leave(const std::string& program, const GpuUuid& of, const std::string& generation) {
+    auto state = std::make_shared<os::FakeProcessState>();
+    state->id = {runner.next_pid++, 1};
+    runner.processes[state->id.pid] = state;
+    const std::string pid = std::to_string(state->id.pid);
+    fs::create_directories(proc_ / pid);
+    fs::create_symlink("/driver/bin/" + program, proc_ / pid / "exe");
+    std::ofstream(proc_ / pid / "stat")
+        << pid << " (nvidia-cuda-mps) S 1 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 1 0 0\n";
+    std::ofstream(proc_ / pid / "environ")
+        << "PATH=/bin" << '\0'
+        << "CUDA_MPS_PIPE_DIRECTORY=" << (folder_ / "mps" / of.value / generation / "pipe").string() << '\0';
+    return *state;
   }
   void allowStarts(int count) {
     for (int i = 0; i < count; ++i) runner.spawn_results.emplace_back();
@@ -113,6 +132,7 @@ class MpsManagerTest : public testing::Test {
   const GpuUuid gpu1 = gpu::fakeGpu(1).uuid;
   const GpuUuid gpu2 = gpu::fakeGpu(2).uuid;
   fs::path folder_;
+  fs::path proc_;
   os::FakeProcessRunner runner;
   gpu::FakeGpuDriver driver;
   FakeClock clock;
@@ -338,6 +358,35 @@ TEST_F(MpsManagerTest, StoppingEndsALeftoverOfAnEarlierRun) {
   EXPECT_FALSE(process(before).alive);
   EXPECT_EQ(driver.compute_modes[gpu1], ComputeMode::Default);
   EXPECT_FALSE(generationExists(1));
+}
+
+TEST_F(MpsManagerTest, B8ADaemonStartedByARunThatWasKilledBeforeItNotedItIsEnded) {
+  os::FakeProcessState& control_daemon = leave("nvidia-cuda-mps-control", gpu1, "1");
+  os::FakeProcessState& server = leave("nvidia-cuda-mps-server (deleted)", gpu1, "1");
+  os::FakeProcessState& of_another_gpu = leave("nvidia-cuda-mps-control", gpu2, "1");
+  os::FakeProcessState& client = leave("python3", gpu1, "1");
+  startRunning();
+  EXPECT_FALSE(control_daemon.alive);
+  EXPECT_FALSE(server.alive);
+  EXPECT_TRUE(of_another_gpu.alive);
+  EXPECT_TRUE(client.alive);
+}
+
+TEST_F(MpsManagerTest, B8WhereMpsIsNotWantedStoppingEndsADaemonThatWasNeverNoted) {
+  os::FakeProcessState& control_daemon = leave("nvidia-cuda-mps-control", gpu1, "1");
+  ASSERT_TRUE(manager->stop(gpu1));
+  EXPECT_FALSE(control_daemon.alive);
+}
+
+TEST_F(MpsManagerTest, B8AnAdoptedGenerationIsSparedWhenStrayOnesAreEnded) {
+  startRunning();
+  os::FakeProcessState& server = leave("nvidia-cuda-mps-server", gpu1, "1");
+  os::FakeProcessState& stray = leave("nvidia-cuda-mps-control", gpu1, "2");
+  restartBerth();
+  ASSERT_TRUE(manager->start(gpu1));
+  EXPECT_EQ(runner.spawns.size(), 1U);
+  EXPECT_TRUE(server.alive);
+  EXPECT_FALSE(stray.alive);
 }
 
 TEST_F(MpsManagerTest, AStoppedGpuIsNotSupervised) {

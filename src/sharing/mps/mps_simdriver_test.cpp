@@ -62,11 +62,16 @@ class MpsSimulatedTest : public testing::Test {
     config.driver_root = kRoot;
     config.run_directory = folder_ / "run";
     config.boot_id = "this-boot";
-    manager = std::make_unique<MpsManager>(
-        MpsWorld{config, runner, *driver, clock, [](auto by) { std::this_thread::sleep_for(by); }},
-        [this](const MpsFault& fault) { faults.push_back(fault); });
+    manager =
+        std::make_unique<MpsManager>(MpsWorld{config, runner, *driver, clock,
+                                              [](auto by) { std::this_thread::sleep_for(by); }, os::Procfs()},
+                                     [this](const MpsFault& fault) { faults.push_back(fault); });
   }
   ComputeMode modeOf(const GpuUuid& uuid) { return driver->sample(uuid).value().compute_mode; }
+  static bool hasEnded(std::int64_t pid) {
+    const auto process = os::PidFd::open(pid);
+    return !process || process->exited();
+  }
   /// The process is gone, so the next look must see it.
   void killAndWait(std::int64_t pid) {
     auto process = os::PidFd::open(pid);
@@ -121,6 +126,20 @@ TEST_F(MpsSimulatedTest, AKilledDaemonIsReplacedByANewGeneration) {
   EXPECT_EQ(after.state, MpsState::Running) << after.message;
   EXPECT_EQ(after.generation, before->generation + 1);
   EXPECT_EQ(modeOf(gpu), ComputeMode::ExclusiveProcess);
+}
+
+TEST_F(MpsSimulatedTest, B8ADaemonThatWasStartedButNotNotedIsReplacedNotDoubled) {
+  const auto before = manager->start(gpu);
+  ASSERT_TRUE(before) << before.error().message;
+  manager->supervise();
+  const std::int64_t server = manager->status(gpu).server_pid;
+  fs::remove(folder_ / "run" / "mps" / gpu.value / "running");
+  restartBerth();
+  const auto after = manager->start(gpu);
+  ASSERT_TRUE(after) << after.error().message;
+  EXPECT_NE(after->pid, before->pid);
+  EXPECT_TRUE(hasEnded(before->pid));
+  EXPECT_TRUE(hasEnded(server));
 }
 
 }  // namespace
