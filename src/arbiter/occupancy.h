@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <unordered_map>
 #include <vector>
 
@@ -27,9 +28,13 @@ struct HolderHash {
   std::size_t operator()(const ledger::Holder& holder) const noexcept;
 };
 
-/// An index over one State, kept beside it by whoever decides often on a big device. One thread at a time.
+/// An index over one State, kept beside it by whoever decides often on a big device. One thread at a time,
+/// but copies may be used by different threads: a copy shares what it can, so that it costs far less than a
+/// new one.
 class Occupancy {
  public:
+  /// Of a State without GPUs.
+  Occupancy() = default;
   /// One pass over `state`.
   explicit Occupancy(const ledger::State& state);
 
@@ -43,13 +48,23 @@ class Occupancy {
   /// The ids of that holder's berths, ascending; nullptr: none.
   const std::vector<std::int64_t>* berthsOf(const ledger::Holder& holder) const;
 
+  /// Whether both say the same of the same GPUs.
+  bool operator==(const Occupancy& other) const;
+
  private:
+  using Positions = std::unordered_map<GpuUuid, int>;
+  using Holders = std::unordered_map<ledger::Holder, std::vector<std::int64_t>, HolderHash>;
+
   void add(const ledger::Berth& berth);
   void remove(const ledger::Berth& berth);
+  std::vector<std::int64_t>& idsOf(const ledger::Holder& holder);
+  Holders allHolders() const;
 
   std::vector<GpuUse> uses_;
-  std::unordered_map<GpuUuid, int> positions_;
-  std::unordered_map<ledger::Holder, std::vector<std::int64_t>, HolderHash> holders_;
+  std::shared_ptr<const Positions> positions_ = std::make_shared<const Positions>();
+  // What copies share, and what became of some holders since; with no ids: they hold nothing any more.
+  std::shared_ptr<const Holders> holders_ = std::make_shared<const Holders>();
+  Holders changed_;
 };
 
 /// Just the sums, in one pass.

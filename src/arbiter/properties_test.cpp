@@ -125,7 +125,7 @@ TEST_F(PropertiesTest, A1HoldsAndRefusalsAreCompleteOverAnyHistory) {
         state = apply(std::move(state), *plan);
         occupancy.apply(*plan);
         RC_ASSERT(violation(state) == "");
-        RC_ASSERT(occupancy.uses() == countUses(state));
+        RC_ASSERT(occupancy == Occupancy(state));
         continue;
       }
       if (plan.error().code != ErrorCode::Refused) continue;

@@ -9,6 +9,8 @@ namespace berth::service {
 namespace {
 
 constexpr std::size_t kFinishedOperationsKept = 200;
+// In a copy of the book, so that a grant need not move all the others.
+constexpr std::size_t kRoomForBerths = 64;
 
 std::string eventKind(const arbiter::Change& change) {
   struct Kind {
@@ -58,8 +60,13 @@ std::string_view name(Operation::State state) {
   return "running";
 }
 
+Draft::Draft(const Book& from, WallTime time) : now(time) {
+  book.state.berths.reserve(from.state.berths.size() + kRoomForBerths);
+  book = from;
+}
+
 Result<arbiter::Plan> Draft::decide(const arbiter::Request& request, const arbiter::Policy& policy) {
-  TRY(arbiter::Plan plan, arbiter::decide(book.state, request, policy));
+  TRY(arbiter::Plan plan, arbiter::decide(book.state, book.occupancy, request, policy));
   for (const arbiter::Change& change : plan.changes) {
     const GpuUuid* uuid = gpuOf(change);
     const ledger::Gpu* gpu = uuid == nullptr ? nullptr : ledger::findGpu(book.state, *uuid);
@@ -67,7 +74,18 @@ Result<arbiter::Plan> Draft::decide(const arbiter::Request& request, const arbit
           arbiter::describe(change, book.state));
   }
   book.state = arbiter::apply(std::move(book.state), plan);
+  book.occupancy.apply(plan);
   return plan;
+}
+
+void Draft::putGpu(const ledger::Gpu& gpu) {
+  if (ledger::Gpu* known = ledger::findGpu(book.state, gpu.uuid)) {
+    *known = gpu;
+    return;
+  }
+  const auto place = std::ranges::upper_bound(book.state.gpus, gpu.index, {}, &ledger::Gpu::index);
+  book.state.gpus.insert(place, gpu);
+  book.occupancy = arbiter::Occupancy(book.state);
 }
 
 WorkloadRecord* Draft::workload(const std::string& name) {

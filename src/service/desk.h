@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "arbiter/arbiter.h"
+#include "arbiter/occupancy.h"
 #include "base/clock.h"
 #include "base/error.h"
 #include "ledger/ledger.h"
@@ -37,6 +38,7 @@ struct Reservation {
 /// Everything the daemon remembers, but for the history of events and operations.
 struct Book {
   ledger::State state;
+  arbiter::Occupancy occupancy;  // The index of `state`; a Draft changes both together.
   std::map<std::string, std::shared_ptr<const WorkloadRecord>> workloads;
   std::map<std::string, Reservation> reservations;
   std::map<std::string, std::shared_ptr<const Operation>>
@@ -56,10 +58,12 @@ struct Event {
 /// A copy of the book that a change works on.
 class Draft {
  public:
-  Draft(const Book& from, WallTime time) : book(from), now(time) {}
+  Draft(const Book& from, WallTime time);
 
   /// Decides over the draft's state and applies the plan to it, with an event for each change.
   Result<arbiter::Plan> decide(const arbiter::Request& request, const arbiter::Policy& policy);
+  /// A GPU that is new, or what is known of one now. In index order.
+  void putGpu(const ledger::Gpu& gpu);
   /// The workload, to be changed; nullptr when there is none.
   WorkloadRecord* workload(const std::string& name);
   void putWorkload(WorkloadRecord record);

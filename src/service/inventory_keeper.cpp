@@ -27,15 +27,6 @@ std::string_view eventKind(gpu::ChangeKind kind) {
   return "gpu.changed";
 }
 
-void putGpu(ledger::State& state, const ledger::Gpu& gpu) {
-  if (ledger::Gpu* known = ledger::findGpu(state, gpu.uuid)) {
-    *known = gpu;
-    return;
-  }
-  const auto place = std::ranges::upper_bound(state.gpus, gpu.index, {}, &ledger::Gpu::index);
-  state.gpus.insert(place, gpu);
-}
-
 }  // namespace
 
 InventoryKeeper::InventoryKeeper(Desk& desk, gpu::GpuDriver& driver, const gpu::PciBus& bus,
@@ -64,7 +55,7 @@ Result<void> InventoryKeeper::takeStock() {
   return desk_.change([&](Draft& draft) -> Result<void> {
     seen.known = draft.book.state.gpus;
     for (const gpu::Change& change : gpu::takeInventory(seen).changes) {
-      putGpu(draft.book.state, change.gpu);
+      draft.putGpu(change.gpu);
       draft.event(std::string(eventKind(change.kind)), label(change.gpu), change.message);
     }
     return {};

@@ -273,6 +273,7 @@ Result<void> readOperations(ledger::Ledger& ledger, Book& book) {
 Result<Book> readBook(ledger::Ledger& ledger) {
   Book book;
   TRY(book.state, ledger.loadState());
+  book.occupancy = arbiter::Occupancy(book.state);
   TRY(const std::vector<ledger::Reservation> reservations, ledger.reservations());
   for (const ledger::Reservation& row : reservations)
     book.reservations[row.name] = {row.gpus, fromMs(row.created)};

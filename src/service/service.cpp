@@ -65,14 +65,13 @@ void append(arbiter::Plan& plan, arbiter::Plan more) {
   std::ranges::move(more.warnings, std::back_inserter(plan.warnings));
 }
 
-Accepted acceptedFrom(const arbiter::Plan& plan, const ledger::State& before,
+/// `state` knows the GPUs.
+Accepted acceptedFrom(const arbiter::Plan& plan, const ledger::State& state,
                       const std::vector<std::string>& warnings) {
   Accepted accepted;
-  ledger::State state = before;
   for (const arbiter::Change& change : plan.changes) {
     accepted.changes.push_back(arbiter::describe(change, state));
     if (const auto* grant = std::get_if<arbiter::Grant>(&change)) accepted.berths.push_back(grant->berth);
-    state = arbiter::apply(std::move(state), arbiter::Plan{{change}, {}});
   }
   accepted.warnings = warnings;
   std::ranges::copy(plan.warnings, std::back_inserter(accepted.warnings));
@@ -84,9 +83,8 @@ Accepted acceptedFrom(const arbiter::Plan& plan, const ledger::State& before,
 Result<Accepted> Service::submit(Operation operation, DryRun dry_run,
                                  const std::function<Result<arbiter::Plan>(Draft&, Operation&)>& change) {
   const auto work = [&](Draft& draft) -> Result<Accepted> {
-    const ledger::State before = draft.book.state;
     TRY(const arbiter::Plan plan, change(draft, operation));
-    Accepted accepted = acceptedFrom(plan, before, operation.warnings);
+    Accepted accepted = acceptedFrom(plan, draft.book.state, operation.warnings);
     operation.warnings = accepted.warnings;
     if (dry_run == DryRun::No) accepted.operation = draft.openOperation(operation);
     return accepted;

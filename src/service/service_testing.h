@@ -57,7 +57,7 @@ class Box {
         gpu.index = i;
         gpu.name = "Tesla T4";
         gpu.memory = MiB{15360};
-        draft.book.state.gpus.push_back(gpu);
+        draft.putGpu(gpu);
       }
       return {};
     });
@@ -85,9 +85,15 @@ class Box {
       for (const auto& [name, workload] : before->workloads) runner->tend(name);
       const auto tended = desk->book();
       for (const auto& [id, operation] : tended->operations) conduct(id);
-      if (desk->book() == before) return;
+      if (desk->book() == before) return checkIndex();
     }
     ADD_FAILURE() << "the world does not come to rest";
+  }
+
+  /// The index beside the state says what one made anew says.
+  void checkIndex() const {
+    const auto book = desk->book();
+    EXPECT_EQ(book->occupancy, arbiter::Occupancy(book->state));
   }
 
   ledger::State state() const { return desk->book()->state; }
