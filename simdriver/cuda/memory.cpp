@@ -286,4 +286,10 @@ BERTH_CUDA_API cuMemPrefetchAsync(CUdeviceptr pointer, std::size_t bytes, CUdevi
                   });
 }
 
+BERTH_CUDA_API cuMemPrefetchAsync_ptsz(CUdeviceptr pointer, std::size_t bytes, CUdevice device,
+                                       CUstream stream) {
+  return cuMemPrefetchAsync(pointer, bytes, device,
+                            stream == nullptr ? handleOf<CUstream>(kStreamPerThread) : stream);
+}
+
 }  // namespace berth::sim::cu

@@ -275,6 +275,26 @@ BERTH_CUDA_API cuStreamAttachMemAsync(CUstream handle, CUdeviceptr pointer, std:
       });
 }
 
+BERTH_CUDA_API cuStreamAddCallback_ptsz(CUstream stream, Callback callback, void* data, unsigned flags) {
+  return cuStreamAddCallback(orPerThread(stream), callback, data, flags);
+}
+BERTH_CUDA_API cuStreamGetCtx_ptsz(CUstream stream, CUcontext* context) {
+  return cuStreamGetCtx(orPerThread(stream), context);
+}
+BERTH_CUDA_API cuStreamGetFlags_ptsz(CUstream stream, unsigned* flags) {
+  return cuStreamGetFlags(orPerThread(stream), flags);
+}
+BERTH_CUDA_API cuStreamGetPriority_ptsz(CUstream stream, int* priority) {
+  return cuStreamGetPriority(orPerThread(stream), priority);
+}
+BERTH_CUDA_API cuStreamGetId_ptsz(CUstream stream, unsigned long long* id) {
+  return cuStreamGetId(orPerThread(stream), id);
+}
+BERTH_CUDA_API cuStreamAttachMemAsync_ptsz(CUstream stream, CUdeviceptr pointer, std::size_t bytes,
+                                           unsigned flags) {
+  return cuStreamAttachMemAsync(orPerThread(stream), pointer, bytes, flags);
+}
+
 BERTH_CUDA_API cuStreamBeginCapture_v2(CUstream stream, unsigned mode) { return beginCapture(stream, mode); }
 BERTH_CUDA_API cuStreamBeginCapture_v2_ptsz(CUstream stream, unsigned mode) {
   return beginCapture(orPerThread(stream), mode);

@@ -108,6 +108,13 @@ CUDA_MEMCPY3D fromArray(void* to, CUmemorytype to_type, CUarray array, std::size
   return request;
 }
 
+CUDA_MEMCPY3D betweenArrays(CUarray to, std::size_t to_offset, CUarray from, std::size_t from_offset) {
+  CUDA_MEMCPY3D request = toArray(to, to_offset, nullptr, CU_MEMORYTYPE_ARRAY);
+  request.srcArray = from;
+  request.srcXInBytes = from_offset;
+  return request;
+}
+
 CUresult fill(CUstream handle, CUdeviceptr to, std::size_t pitch, unsigned value, unsigned element,
               std::size_t width, std::size_t height) {
   return onStream(handle,
@@ -234,10 +241,7 @@ BERTH_CUDA_API cuMemcpyAtoD_v2(CUdeviceptr to, CUarray from, std::size_t offset,
 }
 BERTH_CUDA_API cuMemcpyAtoA_v2(CUarray to, std::size_t to_offset, CUarray from, std::size_t from_offset,
                                std::size_t bytes) {
-  CUDA_MEMCPY3D request = toArray(to, to_offset, nullptr, CU_MEMORYTYPE_ARRAY);
-  request.srcArray = from;
-  request.srcXInBytes = from_offset;
-  return arrayCopy(nullptr, request, bytes);
+  return arrayCopy(nullptr, betweenArrays(to, to_offset, from, from_offset), bytes);
 }
 BERTH_CUDA_API cuMemcpyHtoAAsync_v2(CUarray to, std::size_t offset, const void* from, std::size_t bytes,
                                     CUstream stream) {
@@ -250,6 +254,49 @@ BERTH_CUDA_API cuMemcpyAtoHAsync_v2(void* to, CUarray from, std::size_t offset, 
   CUDA_MEMCPY3D request = fromArray(to, kHost, from, offset);
   request.WidthInBytes = bytes;
   return copyOn(stream, request, false);
+}
+BERTH_CUDA_API cuMemcpy2D_v2_ptds(const CUDA_MEMCPY2D* request) { return copy2d(kPerThread, true, request); }
+BERTH_CUDA_API cuMemcpy2DUnaligned_v2_ptds(const CUDA_MEMCPY2D* request) {
+  return copy2d(kPerThread, true, request);
+}
+BERTH_CUDA_API cuMemcpy3D_v2_ptds(const CUDA_MEMCPY3D* request) { return copy3d(kPerThread, true, request); }
+BERTH_CUDA_API cuMemcpy3DPeer_ptds(const CUDA_MEMCPY3D* request) {
+  return copyPeer3d(kPerThread, true, request);
+}
+BERTH_CUDA_API cuMemcpy3DPeerAsync_ptsz(const CUDA_MEMCPY3D* request, CUstream stream) {
+  return copyPeer3d(orPerThread(stream), false, request);
+}
+BERTH_CUDA_API cuMemcpyPeer_ptds(CUdeviceptr to, CUcontext to_context, CUdeviceptr from,
+                                 CUcontext from_context, std::size_t bytes) {
+  return copyPeer(kPerThread, false, to, to_context, from, from_context, bytes);
+}
+BERTH_CUDA_API cuMemcpyPeerAsync_ptsz(CUdeviceptr to, CUcontext to_context, CUdeviceptr from,
+                                      CUcontext from_context, std::size_t bytes, CUstream stream) {
+  return copyPeer(orPerThread(stream), false, to, to_context, from, from_context, bytes);
+}
+BERTH_CUDA_API cuMemcpyHtoA_v2_ptds(CUarray to, std::size_t offset, const void* from, std::size_t bytes) {
+  return arrayCopy(kPerThread, toArray(to, offset, from, kHost), bytes);
+}
+BERTH_CUDA_API cuMemcpyDtoA_v2_ptds(CUarray to, std::size_t offset, CUdeviceptr from, std::size_t bytes) {
+  return arrayCopy(kPerThread, toArray(to, offset, addressOf(from), kDevice), bytes);
+}
+BERTH_CUDA_API cuMemcpyAtoH_v2_ptds(void* to, CUarray from, std::size_t offset, std::size_t bytes) {
+  return arrayCopy(kPerThread, fromArray(to, kHost, from, offset), bytes);
+}
+BERTH_CUDA_API cuMemcpyAtoD_v2_ptds(CUdeviceptr to, CUarray from, std::size_t offset, std::size_t bytes) {
+  return arrayCopy(kPerThread, fromArray(addressOf(to), kDevice, from, offset), bytes);
+}
+BERTH_CUDA_API cuMemcpyAtoA_v2_ptds(CUarray to, std::size_t to_offset, CUarray from, std::size_t from_offset,
+                                    std::size_t bytes) {
+  return arrayCopy(kPerThread, betweenArrays(to, to_offset, from, from_offset), bytes);
+}
+BERTH_CUDA_API cuMemcpyHtoAAsync_v2_ptsz(CUarray to, std::size_t offset, const void* from, std::size_t bytes,
+                                         CUstream stream) {
+  return cuMemcpyHtoAAsync_v2(to, offset, from, bytes, orPerThread(stream));
+}
+BERTH_CUDA_API cuMemcpyAtoHAsync_v2_ptsz(void* to, CUarray from, std::size_t offset, std::size_t bytes,
+                                         CUstream stream) {
+  return cuMemcpyAtoHAsync_v2(to, from, offset, bytes, orPerThread(stream));
 }
 
 BERTH_CUDA_API cuMemsetD8_v2(CUdeviceptr to, unsigned char value, std::size_t count) {
@@ -299,6 +346,43 @@ BERTH_CUDA_API cuMemsetD2D16Async(CUdeviceptr to, std::size_t pitch, unsigned sh
 BERTH_CUDA_API cuMemsetD2D32Async(CUdeviceptr to, std::size_t pitch, unsigned value, std::size_t width,
                                   std::size_t height, CUstream stream) {
   return fill(stream, to, pitch, value, 4, width, height);
+}
+BERTH_CUDA_API cuMemsetD8_v2_ptds(CUdeviceptr to, unsigned char value, std::size_t count) {
+  return fill(kPerThread, to, 0, value, 1, count, 1);
+}
+BERTH_CUDA_API cuMemsetD2D8_v2_ptds(CUdeviceptr to, std::size_t pitch, unsigned char value, std::size_t width,
+                                    std::size_t height) {
+  return fill(kPerThread, to, pitch, value, 1, width, height);
+}
+BERTH_CUDA_API cuMemsetD2D8Async_ptsz(CUdeviceptr to, std::size_t pitch, unsigned char value,
+                                      std::size_t width, std::size_t height, CUstream stream) {
+  return fill(orPerThread(stream), to, pitch, value, 1, width, height);
+}
+BERTH_CUDA_API cuMemsetD16_v2_ptds(CUdeviceptr to, unsigned short value, std::size_t count) {
+  return fill(kPerThread, to, 0, value, 2, count, 1);
+}
+BERTH_CUDA_API cuMemsetD2D16_v2_ptds(CUdeviceptr to, std::size_t pitch, unsigned short value,
+                                     std::size_t width, std::size_t height) {
+  return fill(kPerThread, to, pitch, value, 2, width, height);
+}
+BERTH_CUDA_API cuMemsetD16Async_ptsz(CUdeviceptr to, unsigned short value, std::size_t count,
+                                     CUstream stream) {
+  return fill(orPerThread(stream), to, 0, value, 2, count, 1);
+}
+BERTH_CUDA_API cuMemsetD2D16Async_ptsz(CUdeviceptr to, std::size_t pitch, unsigned short value,
+                                       std::size_t width, std::size_t height, CUstream stream) {
+  return fill(orPerThread(stream), to, pitch, value, 2, width, height);
+}
+BERTH_CUDA_API cuMemsetD32_v2_ptds(CUdeviceptr to, unsigned value, std::size_t count) {
+  return fill(kPerThread, to, 0, value, 4, count, 1);
+}
+BERTH_CUDA_API cuMemsetD2D32_v2_ptds(CUdeviceptr to, std::size_t pitch, unsigned value, std::size_t width,
+                                     std::size_t height) {
+  return fill(kPerThread, to, pitch, value, 4, width, height);
+}
+BERTH_CUDA_API cuMemsetD2D32Async_ptsz(CUdeviceptr to, std::size_t pitch, unsigned value, std::size_t width,
+                                       std::size_t height, CUstream stream) {
+  return fill(orPerThread(stream), to, pitch, value, 4, width, height);
 }
 
 }  // namespace berth::sim::cu
