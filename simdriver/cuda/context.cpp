@@ -90,7 +90,10 @@ CUresult setPrimaryFlags(CUdevice ordinal, unsigned flags) {
   });
 }
 
-CUresult synchronize(Driver&, const std::shared_ptr<Context>& context) { return waitForAll(*context); }
+CUresult synchronize(Driver& driver, const std::shared_ptr<Context>& context) {
+  if (const CUresult result = driver.captures.forbidUnsafe(); result != CUDA_SUCCESS) return result;
+  return waitForAll(*context);
+}
 
 }  // namespace
 

@@ -25,6 +25,7 @@ using CUevent = struct CUevent_st*;
 using CUgraph = struct CUgraph_st*;
 using CUgraphNode = struct CUgraphNode_st*;
 using CUgraphExec = struct CUgraphExec_st*;
+using CUuserObject = struct CUuserObject_st*;
 using CUmemoryPool = struct CUmemPoolHandle_st*;
 using CUexternalMemory = struct CUextMemory_st*;
 using CUmemGenericAllocationHandle = unsigned long long;
@@ -265,6 +266,8 @@ enum CUgraphNodeType : unsigned {
   CU_GRAPH_NODE_TYPE_EMPTY = 5,
   CU_GRAPH_NODE_TYPE_WAIT_EVENT = 6,
   CU_GRAPH_NODE_TYPE_EVENT_RECORD = 7,
+  CU_GRAPH_NODE_TYPE_MEM_ALLOC = 10,
+  CU_GRAPH_NODE_TYPE_MEM_FREE = 11,
 };
 
 enum CUstreamCaptureStatus : unsigned {
@@ -284,6 +287,9 @@ enum CUgraphExecUpdateResult : unsigned {
   CU_GRAPH_EXEC_UPDATE_ERROR = 1,
   CU_GRAPH_EXEC_UPDATE_ERROR_TOPOLOGY_CHANGED = 2,
   CU_GRAPH_EXEC_UPDATE_ERROR_NODE_TYPE_CHANGED = 3,
+  CU_GRAPH_EXEC_UPDATE_ERROR_FUNCTION_CHANGED = 4,
+  CU_GRAPH_EXEC_UPDATE_ERROR_PARAMETERS_CHANGED = 5,
+  CU_GRAPH_EXEC_UPDATE_ERROR_NOT_SUPPORTED = 6,
 };
 
 enum CUdriverProcAddressQueryResult : unsigned {
@@ -317,6 +323,19 @@ inline constexpr std::uintptr_t kLaunchParamEnd = 0;
 inline constexpr std::uintptr_t kLaunchParamBufferPointer = 1;
 inline constexpr std::uintptr_t kLaunchParamBufferSize = 2;
 inline constexpr unsigned kLaunchAttributeCooperative = 2;
+inline constexpr unsigned kLaunchAttributeClusterDimension = 4;
+inline constexpr unsigned kLaunchAttributePriority = 8;
+inline constexpr unsigned kLaunchAttributeLast = 16;
+inline constexpr unsigned kGraphAutoFreeOnLaunch = 1;
+inline constexpr unsigned kGraphUpload = 2;
+inline constexpr unsigned kGraphDeviceLaunch = 4;
+inline constexpr unsigned kGraphUseNodePriority = 8;
+inline constexpr unsigned kGraphUserObjectMove = 1;
+inline constexpr unsigned kUserObjectNoDestructorSync = 1;
+inline constexpr unsigned kCaptureAddDependencies = 0;
+inline constexpr unsigned kCaptureSetDependencies = 1;
+inline constexpr unsigned kEventWaitExternal = 1;
+inline constexpr unsigned kEventRecordExternal = 1;
 
 struct CUuuid {
   unsigned char bytes[16];
@@ -433,13 +452,54 @@ struct CUDA_HOST_NODE_PARAMS {
   void* userData;
 };
 
+/// What a node with typed parameters is added with (cuGraphAddNode).
+struct CUgraphNodeParams {
+  unsigned type;
+  int reserved0[3];
+  union {
+    long long reserved1[29];
+    CUDA_KERNEL_NODE_PARAMS_v2 kernel;
+    struct {
+      int flags;
+      int reserved;
+      CUcontext copyCtx;
+      CUDA_MEMCPY3D copyParams;
+    } memcpy;
+    CUDA_MEMSET_NODE_PARAMS memset;
+    CUDA_HOST_NODE_PARAMS host;
+    struct {
+      CUgraph graph;
+    } graph;
+    struct {
+      CUevent event;
+    } event;
+  };
+  long long reserved2;
+};
+
+/// How two nodes depend; all zero is a plain dependency.
+struct CUgraphEdgeData {
+  unsigned char from_port;
+  unsigned char to_port;
+  unsigned char type;
+  unsigned char reserved[5];
+};
+
+union CUlaunchAttributeValue {
+  int cooperative;
+  int priority;
+  struct {
+    unsigned x;
+    unsigned y;
+    unsigned z;
+  } clusterDim;
+  std::uint64_t words[8];
+};
+
 struct CUlaunchAttribute {
   unsigned id;
   unsigned pad;
-  union {
-    int cooperative;
-    std::uint64_t words[8];
-  } value;
+  CUlaunchAttributeValue value;
 };
 
 struct CUlaunchConfig {
@@ -453,6 +513,20 @@ struct CUlaunchConfig {
   CUstream hStream;
   CUlaunchAttribute* attrs;
   unsigned numAttrs;
+};
+
+/// One device's part of cuLaunchCooperativeKernelMultiDevice.
+struct CUDA_LAUNCH_PARAMS {
+  CUfunction function;
+  unsigned gridDimX;
+  unsigned gridDimY;
+  unsigned gridDimZ;
+  unsigned blockDimX;
+  unsigned blockDimY;
+  unsigned blockDimZ;
+  unsigned sharedMemBytes;
+  CUstream hStream;
+  void** kernelParams;
 };
 
 struct CUmemLocation {

@@ -4,6 +4,8 @@
 
 #include <pthread.h>
 
+#include "graph.h"
+
 namespace berth::sim::cu {
 namespace {
 
@@ -18,12 +20,6 @@ void forgetInChild() { g_driver.store(nullptr); }
 std::vector<std::uintptr_t>& contextStack() {
   thread_local std::vector<std::uintptr_t> stack;
   return stack;
-}
-
-std::uint64_t threadNumber() {
-  static std::atomic<std::uint64_t> next{1};
-  thread_local const std::uint64_t number = next.fetch_add(1);
-  return number;
 }
 
 bool belongsTo(const std::weak_ptr<Context>& owner, const Context* context) {
@@ -193,6 +189,12 @@ CUresult Driver::stream(const std::shared_ptr<Context>& context, CUstream handle
   return found ? CUDA_SUCCESS : CUDA_ERROR_INVALID_HANDLE;
 }
 
+std::uint64_t Driver::threadNumber() {
+  static std::atomic<std::uint64_t> next{1};
+  thread_local const std::uint64_t number = next.fetch_add(1);
+  return number;
+}
+
 std::shared_ptr<Stream> Driver::threadStream(const std::shared_ptr<Context>& context) {
   const std::lock_guard lock(context->mutex);
   std::shared_ptr<Stream>& stream = context->thread_streams[threadNumber()];
@@ -247,6 +249,11 @@ PhysicalMemory::~PhysicalMemory() {
 
 Graph::~Graph() {
   // Edges point both ways round a mistaken cycle; without this its nodes would keep each other.
+  for (const std::shared_ptr<GraphNode>& node : nodes) node->after.clear();
+  for (const auto& [object, references] : user_objects) releaseUserObject(*object, references);
+}
+
+GraphExec::~GraphExec() {
   for (const std::shared_ptr<GraphNode>& node : nodes) node->after.clear();
 }
 

@@ -14,6 +14,7 @@
 #include "../engine/session.h"
 #include "address_table.h"
 #include "arena.h"
+#include "capture.h"
 #include "handles.h"
 #include "objects.h"
 
@@ -72,6 +73,8 @@ class Driver {
 
   /// A stream argument: null, the legacy and the per-thread handles included.
   CUresult stream(const std::shared_ptr<Context>& context, CUstream handle, std::shared_ptr<Stream>& found);
+  /// Numbers the calling thread, from 1.
+  static std::uint64_t threadNumber();
   std::shared_ptr<Stream> threadStream(const std::shared_ptr<Context>& context);
 
   /// Device memory of the context, charged to its session and listed. `pool` may be null.
@@ -97,6 +100,8 @@ class Driver {
   HandleTable<Graph> graphs{13};
   HandleTable<GraphNode> graph_nodes{14};
   HandleTable<GraphExec> graph_execs{15};
+  HandleTable<UserObject> user_objects{16};
+  CaptureList captures;
   AddressTable addresses;
 
   /// Numbers of things that CUDA identifies by number (contexts, captures).

@@ -50,6 +50,11 @@ CUresult initialised(Fn&& fn) noexcept {
   });
 }
 
+/// For calls that allocate, free, ask or wait: what capture.h says of them now.
+inline CUresult forbidWhileCapturing() noexcept {
+  return initialised([](Driver& driver) { return driver.captures.forbidUnsafe(); });
+}
+
 /// fn(Driver&, const std::shared_ptr<Context>&) with the thread's context. A context in a sticky fault
 /// answers with it.
 template <typename Fn>

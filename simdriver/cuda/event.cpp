@@ -14,11 +14,11 @@ CUresult record(CUevent event_handle, CUstream handle, unsigned flags) {
   return onStream(handle,
                   [&](Driver& driver, const std::shared_ptr<Context>& context,
                       const std::shared_ptr<Stream>& stream) -> CUresult {
-                    constexpr unsigned kRecordExternal = 1;
-                    if (flags > kRecordExternal) return CUDA_ERROR_INVALID_VALUE;
+                    if (flags > kEventRecordExternal) return CUDA_ERROR_INVALID_VALUE;
                     const std::shared_ptr<Event> event = driver.events.find(numberOf(event_handle));
                     if (!event || event->context.lock() != context) return CUDA_ERROR_INVALID_HANDLE;
-                    return submit(driver, context, stream, RecordEvent{event, numberOf(event_handle)});
+                    return submit(driver, context, stream,
+                                  RecordEvent{event, numberOf(event_handle), flags != 0});
                   });
 }
 
@@ -110,6 +110,7 @@ BERTH_CUDA_API cuEventRecordWithFlags_ptsz(CUevent event, CUstream stream, unsig
 }
 
 BERTH_CUDA_API cuEventQuery(CUevent handle) {
+  if (const CUresult result = forbidWhileCapturing(); result != CUDA_SUCCESS) return result;
   return withPlace(handle, [](const Event&, const Place& place) -> CUresult {
     if (const Status fault = place.context->session->fault(); fault != Status::Ok) return toResult(fault);
     return !place.recorded || place.context->session->done(place.ticket) ? CUDA_SUCCESS
@@ -118,6 +119,7 @@ BERTH_CUDA_API cuEventQuery(CUevent handle) {
 }
 
 BERTH_CUDA_API cuEventSynchronize(CUevent handle) {
+  if (const CUresult result = forbidWhileCapturing(); result != CUDA_SUCCESS) return result;
   return withPlace(handle, [](const Event&, const Place& place) -> CUresult {
     return place.recorded ? toResult(place.context->session->wait(place.ticket)) : CUDA_SUCCESS;
   });

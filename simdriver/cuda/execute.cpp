@@ -145,14 +145,7 @@ Work costOf(const Driver& driver, const Context& context, const Operation& opera
   return {};
 }
 
-CUresult perform(Driver& driver, Context& context, Stream& stream, const Operation& operation,
-                 Ticket& ticket) {
-  const std::lock_guard lock(stream.mutex);
-  return performLocked(driver, context, stream, operation, ticket);
-}
-
-CUresult performNodes(Driver& driver, Context& context, Stream& stream,
-                      const std::vector<std::shared_ptr<GraphNode>>& nodes) {
+CUresult performNodes(Driver& driver, Context& context, Stream& stream, const Nodes& nodes) {
   for (const std::shared_ptr<GraphNode>& node : nodes) {
     if (!node->enabled) continue;
     Ticket ticket;
@@ -164,6 +157,10 @@ CUresult performNodes(Driver& driver, Context& context, Stream& stream,
 
 CUresult submit(Driver& driver, const std::shared_ptr<Context>& context,
                 const std::shared_ptr<Stream>& stream, Operation operation) {
+  if (stream->legacy) {
+    if (const CUresult result = driver.captures.forbidImplicit(*context); result != CUDA_SUCCESS)
+      return result;
+  }
   const std::lock_guard lock(stream->mutex);
   if (stream->capture) return captureOperation(driver, *stream, std::move(operation));
   Ticket ticket;

@@ -17,9 +17,6 @@ inline constexpr std::uint64_t kComputedInteractions = std::uint64_t{1} << 22;
 /// Queues the operation to the stream, or adds it to the graph that the stream is captured into.
 CUresult submit(Driver& driver, const std::shared_ptr<Context>& context,
                 const std::shared_ptr<Stream>& stream, Operation operation);
-/// Queues it whatever the stream's capture state; `ticket` is its place in the stream.
-CUresult perform(Driver& driver, Context& context, Stream& stream, const Operation& operation,
-                 Ticket& ticket);
 
 /// Blocks until everything queued to the stream is done, host functions included.
 CUresult waitForStream(Context& context, Stream& stream);

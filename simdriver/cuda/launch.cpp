@@ -71,14 +71,23 @@ CUresult launchOn(CUstream handle, const LaunchRequest& request) {
                   });
 }
 
+/// Clusters came after the kinds of GPU that are simulated without them; the other attributes are hints.
+CUresult readAttribute(const CUlaunchAttribute& attribute, bool& cooperative) {
+  if (attribute.id > kLaunchAttributeLast) return CUDA_ERROR_INVALID_VALUE;
+  if (attribute.id == kLaunchAttributeCooperative) cooperative = attribute.value.cooperative != 0;
+  if (attribute.id != kLaunchAttributeClusterDimension) return CUDA_SUCCESS;
+  const auto& cluster = attribute.value.clusterDim;
+  return cluster.x == 1 && cluster.y == 1 && cluster.z == 1 ? CUDA_SUCCESS : CUDA_ERROR_INVALID_CLUSTER_SIZE;
+}
+
 CUresult launchConfigured(CUstream stream, const CUlaunchConfig* config, CUfunction function,
                           void** parameters, void** extra) {
   if (config == nullptr || (config->attrs == nullptr && config->numAttrs != 0))
     return CUDA_ERROR_INVALID_VALUE;
   bool cooperative = false;
   for (unsigned i = 0; i < config->numAttrs; ++i) {
-    if (config->attrs[i].id == kLaunchAttributeCooperative)
-      cooperative = config->attrs[i].value.cooperative != 0;
+    if (const CUresult result = readAttribute(config->attrs[i], cooperative); result != CUDA_SUCCESS)
+      return result;
   }
   return launchOn(stream, {function,
                            {config->gridDimX, config->gridDimY, config->gridDimZ},
@@ -152,8 +161,8 @@ CUresult makeLaunch(Driver& driver, const std::shared_ptr<Context>& context, con
     const std::uint64_t threads = std::uint64_t{request.block[0]} * request.block[1] * request.block[2];
     const std::uint64_t blocks = std::uint64_t{request.grid[0]} * request.grid[1] * request.grid[2];
     const int fit = blocksPerSm(gpu.profile, kernel, static_cast<int>(threads), request.shared_bytes);
-    if (blocks > static_cast<std::uint64_t>(fit) * gpu.profile.sm_count)
-      return CUDA_ERROR_COOPERATIVE_LAUNCH_TOO_LARGE;
+    const auto sms = static_cast<std::uint64_t>(context->session->grantedSms());
+    if (blocks > static_cast<std::uint64_t>(fit) * sms) return CUDA_ERROR_COOPERATIVE_LAUNCH_TOO_LARGE;
   }
   launch.grid = request.grid;
   launch.block = request.block;
@@ -215,6 +224,27 @@ BERTH_CUDA_API cuLaunchCooperativeKernel_ptsz(CUfunction function, unsigned grid
                                               void** parameters) {
   return cuLaunchCooperativeKernel(function, grid_x, grid_y, grid_z, block_x, block_y, block_z, shared_bytes,
                                    orPerThread(stream), parameters);
+}
+
+/// One cooperative launch for each device. Kernels that wait for each other across devices cost what they
+/// cost alone.
+BERTH_CUDA_API cuLaunchCooperativeKernelMultiDevice(const CUDA_LAUNCH_PARAMS* launches, unsigned count,
+                                                    unsigned flags) {
+  constexpr unsigned kKnownFlags = 3;
+  if (launches == nullptr || count == 0 || flags > kKnownFlags) return CUDA_ERROR_INVALID_VALUE;
+  for (unsigned i = 0; i < count; ++i) {
+    const CUDA_LAUNCH_PARAMS& launch = launches[i];
+    if (launch.hStream == nullptr) return CUDA_ERROR_INVALID_VALUE;
+    const CUresult result = launchOn(launch.hStream, {launch.function,
+                                                      {launch.gridDimX, launch.gridDimY, launch.gridDimZ},
+                                                      {launch.blockDimX, launch.blockDimY, launch.blockDimZ},
+                                                      launch.sharedMemBytes,
+                                                      launch.kernelParams,
+                                                      nullptr,
+                                                      true});
+    if (result != CUDA_SUCCESS) return result;
+  }
+  return CUDA_SUCCESS;
 }
 
 BERTH_CUDA_API cuLaunchHostFunc(CUstream handle, CUhostFn function, void* data) {

@@ -17,6 +17,7 @@ bool isDeviceMemory(const Allocation& allocation) {
 bool isPinned(const Allocation& allocation) { return allocation.kind == MemoryKind::Pinned; }
 
 CUresult allocatePinned(void** out, std::size_t bytes, unsigned flags) {
+  if (const CUresult result = forbidWhileCapturing(); result != CUDA_SUCCESS) return result;
   return inContext([&](Driver& driver, const std::shared_ptr<Context>& context) -> CUresult {
     if (out == nullptr || bytes == 0 || (flags & ~kMemHostFlagsMask) != 0) return CUDA_ERROR_INVALID_VALUE;
     std::shared_ptr<Allocation> made;
@@ -29,6 +30,7 @@ CUresult allocatePinned(void** out, std::size_t bytes, unsigned flags) {
 }
 
 CUresult allocateDevice(CUdeviceptr* out, std::size_t bytes, MemoryKind kind, unsigned flags) {
+  if (const CUresult result = forbidWhileCapturing(); result != CUDA_SUCCESS) return result;
   return inContext([&](Driver& driver, const std::shared_ptr<Context>& context) -> CUresult {
     if (out == nullptr) return CUDA_ERROR_INVALID_VALUE;
     std::shared_ptr<Allocation> made;
@@ -57,6 +59,7 @@ CUresult registerHost(void* base, std::size_t bytes, unsigned flags) {
 
 /// Waits for the device as cuMemFree does, then gives the range back.
 CUresult freeBase(const void* base, bool (*kind)(const Allocation&)) {
+  if (const CUresult result = forbidWhileCapturing(); result != CUDA_SUCCESS) return result;
   return initialised([&](Driver& driver) -> CUresult {
     std::shared_ptr<Context> current;
     if (const CUresult result = driver.current(current); result != CUDA_SUCCESS) return result;

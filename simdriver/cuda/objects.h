@@ -34,7 +34,13 @@ struct GraphNode;
 struct Capture {
   std::shared_ptr<Graph> graph;
   std::uint64_t id = 0;
+  std::uint64_t thread = 0;  // That began it
+  unsigned mode = 0;
+  bool into_given_graph = false;      // Which then outlives a capture that fails
+  const Context* context = nullptr;   // To compare with, never to follow
+  std::atomic<bool> blocking{false};  // A stream that waits for the default stream takes part
   std::atomic<bool> invalid{false};
+  std::atomic<bool> ended{false};
   std::mutex mutex;
   std::vector<std::weak_ptr<Stream>> streams;  // That take part
 };
@@ -53,6 +59,7 @@ struct Stream {
   std::shared_ptr<Capture> capture;
   bool capture_origin = false;
   std::vector<std::shared_ptr<GraphNode>> capture_tail;  // What the next captured node depends on
+  std::vector<CUgraphNode> told_tail;                    // The handles that cuStreamGetCaptureInfo gave out
 };
 
 struct Event {
@@ -240,6 +247,7 @@ struct Nothing {};
 struct RecordEvent {
   std::shared_ptr<Event> event;
   std::uintptr_t handle = 0;
+  bool external = false;  // A node even when captured
 };
 struct AwaitEvent {
   std::shared_ptr<Event> event;
@@ -254,25 +262,39 @@ using Operation =
 
 struct GraphNode {
   std::uintptr_t handle = 0;
+  std::uintptr_t origin =
+      0;  // The node this one is a copy of: in a clone and in what was made ready to launch
   std::weak_ptr<Graph> graph;
   Operation operation;
   bool enabled = true;
   std::vector<std::shared_ptr<GraphNode>> after;  // Guarded by the graph's lock
 };
 
-struct Graph {
+/// Something of the program's that graphs keep alive: a function to call when the last reference is gone.
+struct UserObject {
+  void* object = nullptr;
+  CUhostFn destroy = nullptr;
   std::uintptr_t handle = 0;
   std::mutex mutex;
+  std::uint64_t references = 0;
+};
+
+struct Graph {
+  std::uintptr_t handle = 0;
+  bool owned = false;  // It is the graph of a node, which alone may destroy it
+  std::mutex mutex;
   std::vector<std::shared_ptr<GraphNode>> nodes;
+  std::map<std::shared_ptr<UserObject>, std::uint64_t> user_objects;  // With this graph's references
   ~Graph();
 };
 
-/// A graph ready to launch: a copy of its nodes in an order that respects their dependencies.
+/// A graph ready to launch: a copy of its nodes in an order that respects their dependencies. Their edges
+/// are among the copies.
 struct GraphExec {
   std::mutex mutex;
   unsigned long long flags = 0;
   std::vector<std::shared_ptr<GraphNode>> nodes;
-  std::vector<std::uintptr_t> sources;  // The graph's node each came from
+  ~GraphExec();
 };
 
 }  // namespace berth::sim::cu

@@ -1,10 +1,9 @@
-// Streams: made, waited for, asked; callbacks; and their capture into graphs.
+// Streams: made, waited for, asked; callbacks. Their capture is in stream_capture.cpp.
 #include <algorithm>
 
 #include "cuda_api.h"
 #include "entry.h"
 #include "execute.h"
-#include "graph.h"
 
 namespace berth::sim::cu {
 namespace {
@@ -33,141 +32,25 @@ CUresult create(CUstream* out, unsigned flags, int priority) {
   });
 }
 
-CUresult waitEvent(CUstream handle, CUevent event_handle, unsigned flags) {
+/// What `fn` says of the stream, unless a capture forbids to ask. A stream that is itself captured becomes
+/// invalid by it.
+CUresult ask(CUstream handle, CUresult (*fn)(Context&, Stream&)) {
   return onStream(handle,
                   [&](Driver& driver, const std::shared_ptr<Context>& context,
                       const std::shared_ptr<Stream>& stream) -> CUresult {
-                    constexpr unsigned kWaitExternal = 1;
-                    if (flags > kWaitExternal) return CUDA_ERROR_INVALID_VALUE;
-                    const std::shared_ptr<Event> event = driver.events.find(numberOf(event_handle));
-                    if (!event) return CUDA_ERROR_INVALID_HANDLE;
-                    std::shared_ptr<Capture> capture;
-                    std::vector<std::shared_ptr<GraphNode>> after;
-                    {
-                      const std::lock_guard lock(event->mutex);
-                      capture = event->capture;
-                      after = event->captured_after;
-                    }
-                    if (!capture)
-                      return submit(driver, context, stream, AwaitEvent{event, numberOf(event_handle)});
-                    // Waiting for a captured event takes the stream into that capture.
-                    const std::lock_guard lock(stream->mutex);
-                    if (stream->legacy) return CUDA_ERROR_STREAM_CAPTURE_IMPLICIT;
-                    if (stream->capture && stream->capture != capture) return CUDA_ERROR_STREAM_CAPTURE_MERGE;
-                    if (!stream->capture) {
-                      stream->capture = capture;
-                      stream->capture_tail.clear();
-                      const std::lock_guard capture_lock(capture->mutex);
-                      capture->streams.push_back(stream);
-                    }
-                    stream->capture_tail.insert(stream->capture_tail.end(), after.begin(), after.end());
-                    return CUDA_SUCCESS;
-                  });
-}
-
-CUresult beginCapture(CUstream handle, unsigned mode) {
-  return onStream(handle,
-                  [&](Driver& driver, const std::shared_ptr<Context>&,
-                      const std::shared_ptr<Stream>& stream) -> CUresult {
-                    if (mode > CU_STREAM_CAPTURE_MODE_RELAXED) return CUDA_ERROR_INVALID_VALUE;
-                    if (stream->legacy) return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
-                    const std::lock_guard lock(stream->mutex);
-                    if (stream->capture) return CUDA_ERROR_ILLEGAL_STATE;
-                    auto capture = std::make_shared<Capture>();
-                    capture->graph = makeGraph(driver);
-                    capture->id = driver.nextId();
-                    capture->streams.push_back(stream);
-                    stream->capture = std::move(capture);
-                    stream->capture_origin = true;
-                    stream->capture_tail.clear();
-                    return CUDA_SUCCESS;
-                  });
-}
-
-/// True when every node a joined stream ended with has a follower or is one the origin ended with.
-bool joined(const Capture& capture, const Stream& origin) {
-  const auto followed = [&](const std::shared_ptr<GraphNode>& node) {
-    for (const std::shared_ptr<GraphNode>& tail : origin.capture_tail) {
-      if (tail == node) return true;
-    }
-    for (const std::shared_ptr<GraphNode>& other : capture.graph->nodes) {
-      for (const std::shared_ptr<GraphNode>& before : other->after) {
-        if (before == node) return true;
-      }
-    }
-    return false;
-  };
-  for (const std::weak_ptr<Stream>& weak : capture.streams) {
-    const std::shared_ptr<Stream> stream = weak.lock();
-    if (!stream || stream.get() == &origin) continue;
-    for (const std::shared_ptr<GraphNode>& node : stream->capture_tail) {
-      if (!followed(node)) return false;
-    }
-  }
-  return true;
-}
-
-CUresult endCapture(CUstream handle, CUgraph* out) {
-  return onStream(handle,
-                  [&](Driver& driver, const std::shared_ptr<Context>&,
-                      const std::shared_ptr<Stream>& stream) -> CUresult {
-                    if (out == nullptr) return CUDA_ERROR_INVALID_VALUE;
-                    *out = nullptr;
-                    std::shared_ptr<Capture> capture;
-                    bool complete = false;
                     {
                       const std::lock_guard lock(stream->mutex);
-                      if (!stream->capture) return CUDA_ERROR_ILLEGAL_STATE;
-                      if (!stream->capture_origin) return CUDA_ERROR_STREAM_CAPTURE_UNMATCHED;
-                      capture = stream->capture;
-                      complete = joined(*capture, *stream);
+                      if (stream->capture) stream->capture->invalid = true;
+                      if (stream->capture) return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
                     }
-                    for (const std::weak_ptr<Stream>& weak : capture->streams) {
-                      const std::shared_ptr<Stream> member = weak.lock();
-                      if (!member) continue;
-                      const std::lock_guard lock(member->mutex);
-                      member->capture = nullptr;
-                      member->capture_origin = false;
-                      member->capture_tail.clear();
-                    }
-                    if (capture->invalid || !complete) {
-                      forgetGraph(driver, *capture->graph);
-                      return capture->invalid ? CUDA_ERROR_STREAM_CAPTURE_INVALIDATED
-                                              : CUDA_ERROR_STREAM_CAPTURE_UNJOINED;
-                    }
-                    *out = handleOf<CUgraph>(capture->graph->handle);
-                    return CUDA_SUCCESS;
+                    const CUresult result = driver.captures.forbidUnsafe();
+                    return result == CUDA_SUCCESS ? fn(*context, *stream) : result;
                   });
 }
 
-CUresult captureInfo(CUstream handle, unsigned* status, std::uint64_t* id) {
-  return onStream(
-      handle,
-      [&](Driver&, const std::shared_ptr<Context>&, const std::shared_ptr<Stream>& stream) -> CUresult {
-        if (status == nullptr) return CUDA_ERROR_INVALID_VALUE;
-        const std::lock_guard lock(stream->mutex);
-        *status = CU_STREAM_CAPTURE_STATUS_NONE;
-        if (!stream->capture) return CUDA_SUCCESS;
-        *status =
-            stream->capture->invalid ? CU_STREAM_CAPTURE_STATUS_INVALIDATED : CU_STREAM_CAPTURE_STATUS_ACTIVE;
-        if (id != nullptr) *id = stream->capture->id;
-        return CUDA_SUCCESS;
-      });
-}
+CUresult synchronize(CUstream handle) { return ask(handle, waitForStream); }
 
-CUresult synchronize(CUstream handle) {
-  return onStream(
-      handle, [](Driver&, const std::shared_ptr<Context>& context, const std::shared_ptr<Stream>& stream) {
-        return waitForStream(*context, *stream);
-      });
-}
-
-CUresult query(CUstream handle) {
-  return onStream(
-      handle, [](Driver&, const std::shared_ptr<Context>& context, const std::shared_ptr<Stream>& stream) {
-        return queryStream(*context, *stream);
-      });
-}
+CUresult query(CUstream handle) { return ask(handle, queryStream); }
 
 using Callback = void (*)(CUstream stream, CUresult status, void* data);
 
@@ -187,6 +70,7 @@ BERTH_CUDA_API cuStreamDestroy_v2(CUstream handle) {
     {
       const std::lock_guard lock(stream->mutex);
       if (stream->capture) stream->capture->invalid = true;
+      if (stream->capture && stream->capture_origin) driver.captures.end(*stream->capture);
       stream->capture = nullptr;
     }
     // Its queued work still runs; only then may the engine forget the queue.
@@ -202,12 +86,6 @@ BERTH_CUDA_API cuStreamSynchronize(CUstream stream) { return synchronize(stream)
 BERTH_CUDA_API cuStreamSynchronize_ptsz(CUstream stream) { return synchronize(orPerThread(stream)); }
 BERTH_CUDA_API cuStreamQuery(CUstream stream) { return query(stream); }
 BERTH_CUDA_API cuStreamQuery_ptsz(CUstream stream) { return query(orPerThread(stream)); }
-BERTH_CUDA_API cuStreamWaitEvent(CUstream stream, CUevent event, unsigned flags) {
-  return waitEvent(stream, event, flags);
-}
-BERTH_CUDA_API cuStreamWaitEvent_ptsz(CUstream stream, CUevent event, unsigned flags) {
-  return waitEvent(orPerThread(stream), event, flags);
-}
 
 BERTH_CUDA_API cuStreamAddCallback(CUstream handle, Callback callback, void* data, unsigned flags) {
   return onStream(handle,
@@ -293,46 +171,6 @@ BERTH_CUDA_API cuStreamGetId_ptsz(CUstream stream, unsigned long long* id) {
 BERTH_CUDA_API cuStreamAttachMemAsync_ptsz(CUstream stream, CUdeviceptr pointer, std::size_t bytes,
                                            unsigned flags) {
   return cuStreamAttachMemAsync(orPerThread(stream), pointer, bytes, flags);
-}
-
-BERTH_CUDA_API cuStreamBeginCapture_v2(CUstream stream, unsigned mode) { return beginCapture(stream, mode); }
-BERTH_CUDA_API cuStreamBeginCapture_v2_ptsz(CUstream stream, unsigned mode) {
-  return beginCapture(orPerThread(stream), mode);
-}
-BERTH_CUDA_API cuStreamEndCapture(CUstream stream, CUgraph* graph) { return endCapture(stream, graph); }
-BERTH_CUDA_API cuStreamEndCapture_ptsz(CUstream stream, CUgraph* graph) {
-  return endCapture(orPerThread(stream), graph);
-}
-BERTH_CUDA_API cuStreamIsCapturing(CUstream stream, unsigned* status) {
-  return captureInfo(stream, status, nullptr);
-}
-BERTH_CUDA_API cuStreamIsCapturing_ptsz(CUstream stream, unsigned* status) {
-  return captureInfo(orPerThread(stream), status, nullptr);
-}
-BERTH_CUDA_API cuStreamGetCaptureInfo(CUstream stream, unsigned* status, std::uint64_t* id) {
-  return captureInfo(stream, status, id);
-}
-BERTH_CUDA_API cuStreamGetCaptureInfo_v2(CUstream stream, unsigned* status, std::uint64_t* id, CUgraph* graph,
-                                         const CUgraphNode** dependencies, std::size_t* count) {
-  if (dependencies != nullptr) return CUDA_ERROR_NOT_SUPPORTED;
-  const CUresult result = captureInfo(stream, status, id);
-  if (result != CUDA_SUCCESS) return result;
-  return onStream(
-      stream,
-      [&](Driver&, const std::shared_ptr<Context>&, const std::shared_ptr<Stream>& found) -> CUresult {
-        const std::lock_guard lock(found->mutex);
-        if (graph != nullptr) *graph = handleOf<CUgraph>(found->capture ? found->capture->graph->handle : 0);
-        if (count != nullptr) *count = found->capture_tail.size();
-        return CUDA_SUCCESS;
-      });
-}
-
-BERTH_CUDA_API cuThreadExchangeStreamCaptureMode(unsigned* mode) {
-  // Calls that a capture mode would forbid are never unsafe here; the mode is only kept.
-  thread_local unsigned current = CU_STREAM_CAPTURE_MODE_GLOBAL;
-  if (mode == nullptr || *mode > CU_STREAM_CAPTURE_MODE_RELAXED) return CUDA_ERROR_INVALID_VALUE;
-  std::swap(*mode, current);
-  return CUDA_SUCCESS;
 }
 
 }  // namespace berth::sim::cu

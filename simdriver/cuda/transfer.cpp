@@ -13,10 +13,6 @@ CUresult copyOn(CUstream handle, const CUDA_MEMCPY3D& request, bool wait) {
   return onStream(handle,
                   [&](Driver& driver, const std::shared_ptr<Context>& context,
                       const std::shared_ptr<Stream>& stream) -> CUresult {
-                    if (wait && stream->legacy) {
-                      const std::lock_guard lock(stream->mutex);
-                      if (stream->capture) return CUDA_ERROR_STREAM_CAPTURE_IMPLICIT;
-                    }
                     const CUresult result = submit(driver, context, stream, Copy{request});
                     if (result != CUDA_SUCCESS || !wait) return result;
                     return waitForStream(*context, *stream);
