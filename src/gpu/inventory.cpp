@@ -1,6 +1,10 @@
 #include "gpu/inventory.h"
 
 #include <algorithm>
+#include <array>
+#include <cstdio>
+#include <string_view>
+#include <utility>
 
 namespace berth::gpu {
 namespace {
@@ -109,7 +113,44 @@ void addStrangers(const Sightings& seen, Inventory& inventory) {
   }
 }
 
+std::string_view slotOf(const PciAddress& address) {
+  return std::string_view(address.value).substr(0, address.value.find('.'));
+}
+
+std::string idText(const PciId& id) {
+  std::array<char, 16> text{};
+  std::snprintf(text.data(), text.size(), "%04x:%04x", id.vendor, id.device);
+  return text.data();
+}
+
 }  // namespace
+
+std::set<GpuUuid> withVfio(const std::vector<ledger::Gpu>& known, const std::vector<PciDevice>& on_bus) {
+  std::set<GpuUuid> found;
+  for (const ledger::Gpu& gpu : known) {
+    const auto device = std::ranges::find(on_bus, gpu.pci, &PciDevice::address);
+    if (device != on_bus.end() && device->driver == "vfio-pci") found.insert(gpu.uuid);
+  }
+  return found;
+}
+
+GpuUuid identityByPci(const PciAddress& address) { return GpuUuid("PCI-" + address.value); }
+
+std::vector<GpuInfo> gpusByPci(const std::vector<PciDevice>& on_bus, const std::vector<PciId>& also) {
+  std::vector<GpuInfo> found;
+  std::set<std::string_view> slots;
+  for (const PciDevice& device : on_bus) {
+    if (std::ranges::find(also, device.id) == also.end() || !slots.insert(slotOf(device.address)).second)
+      continue;
+    GpuInfo info;
+    info.uuid = identityByPci(device.address);
+    info.pci = device.address;
+    info.name = "PCI device " + idText(device.id);
+    info.pci_device_id = static_cast<std::uint32_t>(device.id.device) << 16U | device.id.vendor;
+    found.push_back(std::move(info));
+  }
+  return found;
+}
 
 Inventory takeInventory(const Sightings& seen) {
   Inventory inventory;

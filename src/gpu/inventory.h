@@ -45,6 +45,17 @@ struct Inventory {
   std::vector<PciDevice> strangers;  // GPUs on the bus that NVML does not list and the ledger does not know.
 };
 
+/// The known GPUs that are with vfio-pci now, for a VM: NVML does not see them, the bus does. By PCI address,
+/// which is all that is left to know them by.
+std::set<GpuUuid> withVfio(const std::vector<ledger::Gpu>& known, const std::vector<PciDevice>& on_bus);
+
+/// The name of a GPU that no driver gives a UUID: "PCI-0000:00:04.0".
+GpuUuid identityByPci(const PciAddress& address);
+
+/// GPUs that only the bus can tell of: the ids that the configuration names besides NVIDIA's. They can go to
+/// VMs whole and nowhere else. Of a card with several functions it is the first; the others go along with it.
+std::vector<GpuInfo> gpusByPci(const std::vector<PciDevice>& on_bus, const std::vector<PciId>& also);
+
 /// Known GPUs keep their index for ever; new ones get the next free indices in the order of their PCI
 /// addresses. A new GPU is Free, in mode TimeSlice.
 Inventory takeInventory(const Sightings& seen);

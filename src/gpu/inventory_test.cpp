@@ -148,5 +148,27 @@ TEST(InventoryTest, AGpuOnTheBusThatNobodyKnowsIsAStranger) {
   EXPECT_TRUE(inventory.changes.empty());
 }
 
+TEST(InventoryTest, GpusWithVfioAreKnownByTheirAddress) {
+  const std::vector<ledger::Gpu> known = remembered({fakeGpu(1), fakeGpu(2)});
+  EXPECT_EQ(withVfio(known, {onBus(fakeGpu(1), "vfio-pci"), onBus(fakeGpu(2), "nvidia"),
+                             onBus(fakeGpu(3), "vfio-pci")}),
+            std::set<GpuUuid>{fakeGpu(1).uuid});
+}
+
+TEST(InventoryTest, ACardThatTheConfigurationNamesIsOneGpuWhateverItsFunctions) {
+  const PciId stand_in{0x1234, 0x11e8};
+  const std::vector<PciDevice> bus{{PciAddress("0000:00:02.0"), 0x020000, {0x8086, 0x10d3}, {}, {}, "e1000e"},
+                                   {PciAddress("0000:00:05.0"), 0x00ff00, stand_in, {}, 4, ""},
+                                   {PciAddress("0000:00:05.1"), 0x00ff00, stand_in, {}, 4, "vfio-pci"},
+                                   {PciAddress("0000:00:06.0"), 0x00ff00, stand_in, {}, 5, "vfio-pci"}};
+  const std::vector<GpuInfo> gpus = gpusByPci(bus, {stand_in});
+  ASSERT_EQ(gpus.size(), 2U);
+  EXPECT_EQ(gpus[0].uuid, GpuUuid("PCI-0000:00:05.0"));
+  EXPECT_EQ(gpus[0].name, "PCI device 1234:11e8");
+  EXPECT_EQ(gpus[0].pci_device_id, 0x11e81234U);
+  EXPECT_EQ(gpus[1].pci, PciAddress("0000:00:06.0"));
+  EXPECT_TRUE(gpusByPci(bus, {}).empty());
+}
+
 }  // namespace
 }  // namespace berth::gpu
