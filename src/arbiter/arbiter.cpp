@@ -21,6 +21,7 @@ Result<Plan> decideWith(Decision& decision, const Request& request) {
   if (const auto* release = std::get_if<ReleaseFromKubernetes>(&request)) {
     return decideReleaseFromKubernetes(decision, *release);
   }
+  if (const auto* change = std::get_if<ChangeShares>(&request)) return decideChangeShares(decision, *change);
   return decideSetMode(decision, std::get<SetMode>(request));
 }
 

@@ -90,8 +90,25 @@ struct SetMode {
   bool restart = false;
 };
 
+/// Another share for a container that holds one; nullopt: that limit stays.
+struct ShareChange {
+  ledger::Holder holder;
+  std::optional<Percent> compute;  // 1 to 100.
+  std::optional<MiB> memory;       // 1 at least.
+  std::string place;               // For messages; empty: the holder's name.
+};
+
+/// Changes shares of running containers, all of them or none. Berths are revoked and granted again under the
+/// same id. Refused when the sums pass the GPU (B14), a limit cannot be enforced that could before (B15), or
+/// a limit is MPS's, which holds from a container's start on, and `restart` does not say that the containers
+/// may be started anew. NotFound: no berth; Refused, reason NoShare: a whole GPU or one without a limit.
+struct ChangeShares {
+  std::vector<ShareChange> shares;
+  bool restart = false;
+};
+
 using Request = std::variant<ClaimWholeGpus, ClaimContainers, ReleaseHolder, EnableKubernetes,
-                             DisableKubernetes, ReleaseFromKubernetes, SetMode>;
+                             DisableKubernetes, ReleaseFromKubernetes, SetMode, ChangeShares>;
 
 struct ChangeOwner {
   GpuUuid gpu;

@@ -66,6 +66,11 @@ void Decision::place(std::size_t at, const Berth& berth) {
   placed_.push_back(berth);
 }
 
+void Decision::replace(std::size_t at, const Berth& from, const Berth& to) {
+  takeFrom(uses_[at], from);
+  addTo(uses_[at], to);
+}
+
 void Decision::changeOwner(std::size_t at, ledger::Owner to) {
   add(ChangeOwner{gpu(at).uuid, gpu(at).owner, std::move(to)});
 }

@@ -60,6 +60,8 @@ class Decision {
 
   /// Takes room for a berth (its id comes later) without planning anything yet.
   void place(std::size_t at, const ledger::Berth& berth);
+  /// Counts `to` on the GPU where `from` was counted, without planning anything yet.
+  void replace(std::size_t at, const ledger::Berth& from, const ledger::Berth& to);
 
   void changeOwner(std::size_t at, ledger::Owner to);
   /// Grants under the next id.
@@ -97,5 +99,6 @@ Result<Plan> decideEnableKubernetes(Decision& decision);
 Result<Plan> decideDisableKubernetes(Decision& decision);
 Result<Plan> decideReleaseFromKubernetes(Decision& decision, const ReleaseFromKubernetes& release);
 Result<Plan> decideSetMode(Decision& decision, const SetMode& request);
+Result<Plan> decideChangeShares(Decision& decision, const ChangeShares& request);
 
 }  // namespace berth::arbiter

@@ -34,6 +34,10 @@ inline constexpr std::string_view kMemoryExceeded = "MemoryExceeded";
 inline constexpr std::string_view kMpsClientLimit = "MpsClientLimit";
 /// B15: nothing on this box enforces the limit in the GPU's mode.
 inline constexpr std::string_view kUnenforceable = "Unenforceable";
+/// The holder has its GPU whole, or without a limit: there is no share to change.
+inline constexpr std::string_view kNoShare = "NoShare";
+/// The limit is MPS's and cannot change while the container runs.
+inline constexpr std::string_view kNeedsRestart = "NeedsRestart";
 /// The holder has berths already, and not the ones asked for now (code Conflict).
 inline constexpr std::string_view kAlreadyGranted = "AlreadyGranted";
 
