@@ -180,6 +180,22 @@ class Handlers {
     return accepted(parts_.service.startWorkload(request.params.at("name"), dry_run), dry_run);
   }
 
+  Result<ServerResponse> setLimits(const ServerRequest& request) const {
+    TRY(const json::object body, bodyObject(request));
+    service::LimitChange change;
+    TRY(const std::optional<std::string> container, optionalText(body, "container"));
+    change.container = container.value_or("");
+    TRY(const std::optional<std::int64_t> compute, optionalNumber(body, "computePercent"));
+    if (compute && (*compute < 1 || *compute > 100)) return fail(wrongType("computePercent", "1 to 100"));
+    if (compute) change.compute = Percent{static_cast<int>(*compute)};
+    TRY(const std::optional<std::int64_t> memory, optionalNumber(body, "memoryMiB"));
+    if (memory && *memory < 1) return fail(wrongType("memoryMiB", "at least 1"));
+    if (memory) change.memory = MiB{*memory};
+    TRY(change.restart, flagOf(body, "restart"));
+    TRY(const DryRun dry_run, dryRun(request));
+    return accepted(parts_.service.setLimits(request.params.at("name"), change, dry_run), dry_run);
+  }
+
   Result<ServerResponse> deleteWorkload(const ServerRequest& request) const {
     TRY(const DryRun dry_run, dryRun(request));
     return accepted(parts_.service.deleteWorkload(request.params.at("name"), dry_run), dry_run);
@@ -478,6 +494,15 @@ std::vector<Route> routes(Collaborators parts) {
        {dry},
        Duration::Short,
        202},
+      {"PATCH",
+       "/api/v1/workloads/{name}/limits",
+       Role::Operator,
+       on(&Handlers::setLimits),
+       "Changes the share of its containers while they run",
+       {dry},
+       Duration::Short,
+       202,
+       kMaxSmallBody},
       {"GET",
        "/api/v1/workloads/{name}/logs",
        Role::Reader,

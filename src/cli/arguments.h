@@ -23,6 +23,7 @@ enum class Verb : std::uint8_t {
   WorkloadLogs,
   WorkloadStop,
   WorkloadStart,
+  WorkloadSet,
   WorkloadDelete,
   Reserve,
   Unreserve,
@@ -64,6 +65,8 @@ struct Arguments {
   std::string fault;
   std::optional<std::int64_t> fault_value;
   std::int64_t gpus = 1;
+  std::optional<std::int64_t> memory_mib;
+  std::optional<std::int64_t> compute_percent;
   std::optional<std::int64_t> tail;
   std::int64_t since = 0;
   bool dry_run = false;

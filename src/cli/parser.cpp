@@ -14,6 +14,7 @@ namespace {
 
 constexpr std::int64_t kMaxSeconds = std::int64_t{7} * 24 * 3600;
 constexpr std::int64_t kMaxGpus = 1000;
+constexpr std::int64_t kMaxPercent = 100;
 constexpr std::int64_t kMaxTail = 1'000'000;
 
 constexpr const char* kFooter =
@@ -191,6 +192,8 @@ class Builder {
     name(change(workloads, "start", "Start a stopped or ended one again", "workload start cuda-sample1",
                 Verb::WorkloadStart),
          "NAME", "The workload");
+    addSet(change(workloads, "set", "Change the share of its containers while they run",
+                  "workload set nbody-a --memory 4096 --compute 30", Verb::WorkloadSet));
     name(change(workloads, "delete", "Stop it and forget it", "workload delete cuda-sample1",
                 Verb::WorkloadDelete),
          "NAME", "The workload");
@@ -201,6 +204,24 @@ class Builder {
     logs.add_flag("-f,--follow", args_.follow, "Go on as more is written");
     number(logs.add_option("--tail", args_.tail, "Only the last N lines"), 0, kMaxTail)->type_name("N");
     logs.add_option("-c,--container", args_.container, "Only this container")->type_name("NAME");
+  }
+
+  void addSet(CLI::App& set) {
+    name(set, "NAME", "The workload");
+    set.add_option("-c,--container", args_.container, "This container, where several have a share")
+        ->type_name("NAME");
+    CLI::Option* memory = number(
+        set.add_option("--memory", args_.memory_mib, "GPU memory of each container, in MiB"), 1, INT32_MAX);
+    memory->type_name("MIB");
+    CLI::Option* compute =
+        number(set.add_option("--compute", args_.compute_percent, "Share of the GPU's compute, in percent"),
+               1, kMaxPercent);
+    compute->type_name("PERCENT");
+    restart(set);
+    set.callback([this, memory, compute] {
+      args_.verb = Verb::WorkloadSet;
+      if (memory->count() + compute->count() == 0) throw CLI::RequiredError("--memory or --compute");
+    });
   }
 
   void addReservations() {

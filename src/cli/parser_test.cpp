@@ -44,6 +44,7 @@ TEST(ParserTest, EveryVerbIsRecognised) {
       {"workload logs w", Verb::WorkloadLogs},
       {"workload stop w", Verb::WorkloadStop},
       {"workload start w", Verb::WorkloadStart},
+      {"workload set w --memory 1", Verb::WorkloadSet},
       {"workload delete w", Verb::WorkloadDelete},
       {"reserve vm1 --gpus 1", Verb::Reserve},
       {"unreserve vm1", Verb::Unreserve},
@@ -109,11 +110,28 @@ TEST(ParserTest, AWorkloadMayBeNamedLikeACommand) {
 }
 
 TEST(ParserTest, WrongLinesAreUsageErrors) {
-  for (const char* line :
-       {"fly", "gpu", "gpu fly", "gpu mode 0 fast", "gpu show", "apply", "plan",
-        "plan -f a kubernetes enable", "reserve vm1", "reserve vm1 --gpus 0", "reserve vm1 --gpus 1001",
-        "workload logs w --tail -1", "sim fault 0 xid", "sim fault 0 lost 3", "sim fault 0 xid 1000",
-        "completion csh", "-o xml status", "status extra", "status --timeout 0"}) {
+  for (const char* line : {"fly",
+                           "gpu",
+                           "gpu fly",
+                           "gpu mode 0 fast",
+                           "gpu show",
+                           "apply",
+                           "plan",
+                           "plan -f a kubernetes enable",
+                           "reserve vm1",
+                           "reserve vm1 --gpus 0",
+                           "reserve vm1 --gpus 1001",
+                           "workload logs w --tail -1",
+                           "workload set w",
+                           "workload set w --compute 101",
+                           "workload set w --memory 0",
+                           "sim fault 0 xid",
+                           "sim fault 0 lost 3",
+                           "sim fault 0 xid 1000",
+                           "completion csh",
+                           "-o xml status",
+                           "status extra",
+                           "status --timeout 0"}) {
     EXPECT_NE(usageError(line), "") << line;
   }
 }

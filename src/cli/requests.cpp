@@ -57,6 +57,15 @@ Request mps(const Arguments& args, const std::string& path) {
   return change(args, "POST", path, {{"gpu", gpuOrNull(args)}, {"restart", args.restart}});
 }
 
+Request setLimits(const Arguments& args) {
+  json::object body;
+  if (!args.container.empty()) body["container"] = args.container;
+  if (args.memory_mib) body["memoryMiB"] = *args.memory_mib;
+  if (args.compute_percent) body["computePercent"] = *args.compute_percent;
+  body["restart"] = args.restart;
+  return change(args, "PATCH", "workloads/" + percentEncode(args.name) + "/limits", body);
+}
+
 Request look(const Arguments& args) {
   switch (args.verb) {
     case Verb::GpuList:
@@ -96,6 +105,7 @@ bool isChange(Verb verb) {
     case Verb::Delete:
     case Verb::WorkloadStop:
     case Verb::WorkloadStart:
+    case Verb::WorkloadSet:
     case Verb::WorkloadDelete:
     case Verb::Reserve:
     case Verb::Unreserve:
@@ -123,6 +133,8 @@ Request requestFor(const Arguments& args, const InputFile& file) {
       return change(args, "POST", "workloads/" + percentEncode(args.name) + "/stop");
     case Verb::WorkloadStart:
       return change(args, "POST", "workloads/" + percentEncode(args.name) + "/start");
+    case Verb::WorkloadSet:
+      return setLimits(args);
     case Verb::WorkloadDelete:
       return change(args, "DELETE", "workloads/" + percentEncode(args.name));
     case Verb::Reserve:

@@ -115,6 +115,21 @@ Progress changingMode(const Operation& operation, const Book& book, const Sharin
   return succeeded();
 }
 
+/// Until no container of it waits for a start that the new limits need.
+Progress settingLimits(const Operation& operation, const Book& book) {
+  for (const std::string& name : operation.targets) {
+    const WorkloadRecord* workload = find(book, name);
+    if (workload == nullptr || workload->desired != Desired::Running) continue;
+    for (const ContainerRecord& c : workload->containers) {
+      const bool outdated = c.sharing && c.sharing->mps_generation == kOutdatedGeneration;
+      const bool restarting = c.phase == Phase::Starting ||
+                              (c.phase == Phase::Waiting && c.attempt > 0 && c.not_before == WallTime{});
+      if (outdated || restarting) return {Progress::State::Running, 50, "restarting " + c.name, {}};
+    }
+  }
+  return succeeded();
+}
+
 Progress handingOver(const Operation& operation, const Book& book, const SharingLookup& sharing) {
   for (const std::string& target : operation.targets) {
     const ledger::Gpu* gpu = ledger::findGpu(book.state, GpuUuid(target));
@@ -133,6 +148,7 @@ Progress progressOf(const Operation& operation, const Book& book, const SharingL
   if (operation.kind == "delete") return gone(operation, book);
   if (operation.kind == "stop") return stopping(operation, book);
   if (operation.kind == "mode") return changingMode(operation, book, sharing);
+  if (operation.kind == "set") return settingLimits(operation, book);
   if (operation.kind == "reserve") return handingOver(operation, book, sharing);
   return succeeded();
 }

@@ -25,6 +25,14 @@ struct Accepted {
   std::vector<ledger::Berth> berths;  // Granted by it.
 };
 
+/// Another share for the containers of a workload; nullopt: that limit stays.
+struct LimitChange {
+  std::string container;  // By its name in the manifest; empty: the only one with a share.
+  std::optional<Percent> compute;
+  std::optional<MiB> memory;
+  bool restart = false;  // They may be started again where the limit needs it (MPS).
+};
+
 enum class DryRun : bool { No, Yes };
 
 class Service {
@@ -40,6 +48,9 @@ class Service {
   Result<Accepted> stopWorkload(const std::string& name, DryRun dry_run);
   /// Places and starts a stopped workload again.
   Result<Accepted> startWorkload(const std::string& name, DryRun dry_run);
+  /// Gives the containers of a workload another share, in every pod of it, while they run; it is remembered
+  /// for later starts. Refused as ChangeShares is; Conflict: it holds no berth now.
+  Result<Accepted> setLimits(const std::string& name, const LimitChange& change, DryRun dry_run);
 
   /// A2: keeps whole GPUs for a VM to come.
   Result<Accepted> reserve(const std::string& name, int gpus, DryRun dry_run);

@@ -45,8 +45,9 @@ class FakeGpus final : public GpuAccess {
 
 class Box {
  public:
-  explicit Box(int gpu_count, arbiter::Arbitration arbitration = arbiter::Arbitration::Appliance)
-      : policy_{arbitration, {}, arbiter::Policy{}.mps_client_limit} {
+  explicit Box(int gpu_count, arbiter::Arbitration arbitration = arbiter::Arbitration::Appliance,
+               arbiter::Capabilities capabilities = {})
+      : policy_{arbitration, capabilities, arbiter::Policy{}.mps_client_limit} {
     boot();
     engine.addImage("image");
     const Result<void> fitted = desk->change([&](Draft& draft) -> Result<void> {

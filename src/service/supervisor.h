@@ -47,6 +47,9 @@ struct SharingStamp {
   bool operator==(const SharingStamp&) const = default;
 };
 
+/// No generation has this number: a container with it in its stamp is started again.
+inline constexpr std::int64_t kOutdatedGeneration = -1;
+
 /// How a container's GPU is to be shared now, and whether that is in force.
 struct Sharing {
   ledger::Mode mode = ledger::Mode::TimeSlice;
