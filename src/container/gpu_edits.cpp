@@ -12,6 +12,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "guard/region.h"
 #include "os/files.h"
 #include "os/unique_fd.h"
 
@@ -74,6 +75,15 @@ Result<void> addMps(const GpuEditRequest& request, const MpsClient& mps, GpuEdit
                            "0=" + std::to_string(mps.pinned_memory.value) + "M");
   }
   return {};
+}
+
+// Only the usage file can be written: limits are the daemon's, and a library or a preload file that could be
+// changed would be no guard.
+void addGuard(const GuardInContainer& guard, GpuEdits& edits) {
+  edits.binds.push_back({guard.library, guard::kLibraryPath, true});
+  edits.binds.push_back({guard.limits, guard::kLimitsPath, true});
+  edits.binds.push_back({guard.usage, guard::kUsagePath, false});
+  edits.binds.push_back({guard.preload, guard::kPreloadPath, true});
 }
 
 std::string uuids(const std::vector<GpuInContainer>& gpus) {
@@ -173,6 +183,7 @@ Result<GpuEdits> gpuEdits(const DriverFiles& files, const GpuEditRequest& reques
   } else {
     addRealGpus(files, request.gpus, edits);
   }
+  if (request.guard) addGuard(*request.guard, edits);
   if (request.mps) TRY_VOID(addMps(request, *request.mps, edits));
   return edits;
 }

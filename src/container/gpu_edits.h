@@ -34,10 +34,20 @@ struct MpsClient {
   MiB pinned_memory;          // 0: not limited.
 };
 
+/// The guard of a container with limits: the region's files and what loads the library into every program
+/// (docs/formats/guard-region.md). Paths on the host; empty where the container has no guard.
+struct GuardInContainer {
+  std::string library;
+  std::string preload;  // Becomes /etc/ld.so.preload, in place of one the image may have.
+  std::string limits;
+  std::string usage;
+};
+
 struct GpuEditRequest {
   std::vector<GpuInContainer> gpus;  // One at least.
   std::optional<MpsClient> mps;      // With one GPU only: a control daemon serves one.
   bool host_ipc = false;
+  std::optional<GuardInContainer> guard{};
 };
 
 struct GpuEdits {

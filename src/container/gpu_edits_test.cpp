@@ -77,6 +77,31 @@ TEST(GpuEditsTest, A11AnMpsClientGetsThePipeTheShareAndTheLimit) {
   EXPECT_TRUE(binds(*edits, {"/run/berth/mps/0-3/shm", "/dev/shm", false}));
 }
 
+TEST(GpuEditsTest, B14AContainerWithLimitsGetsTheGuardAndNoVariableOfIt) {
+  GpuEditRequest limited = request({gpu(0)});
+  const std::size_t variables = gpuEdits(simulatedFiles(), limited)->env.size();
+  limited.guard = GuardInContainer{"/opt/libberth-guard-1.so", "/run/g/ld.so.preload", "/run/g/c/limits",
+                                   "/run/g/c/usage"};
+  const auto edits = gpuEdits(simulatedFiles(), limited);
+  ASSERT_TRUE(edits) << edits.error().message;
+  EXPECT_TRUE(binds(*edits, {"/opt/libberth-guard-1.so", "/usr/lib/berth/libberth-guard-1.so", true}));
+  EXPECT_TRUE(binds(*edits, {"/run/g/ld.so.preload", "/etc/ld.so.preload", true}));
+  EXPECT_TRUE(binds(*edits, {"/run/g/c/limits", "/run/berth/guard/limits", true}));
+  EXPECT_TRUE(binds(*edits, {"/run/g/c/usage", "/run/berth/guard/usage", false}));
+  EXPECT_EQ(edits->env.size(), variables) << "env -i must not lift a limit";
+}
+
+TEST(GpuEditsTest, AContainerThatMountsItsOwnPreloadFileIsRefusedWhenItHasLimits) {
+  GpuEditRequest limited = request({gpu(0)});
+  limited.guard = GuardInContainer{"/opt/g.so", "/run/g/ld.so.preload", "/run/g/c/limits", "/run/g/c/usage"};
+  ContainerConfig config;
+  config.binds.push_back({"/home/me/preload", "/etc/ld.so.preload", true});
+  const auto applied = applyEdits(*gpuEdits(simulatedFiles(), limited), config);
+  ASSERT_FALSE(applied);
+  EXPECT_EQ(applied.error().code, ErrorCode::InvalidArgument);
+  EXPECT_NE(applied.error().message.find("/home/me/preload"), std::string::npos);
+}
+
 TEST(GpuEditsTest, WithTheHostsIpcSharedMemoryIsThereAlready) {
   GpuEditRequest shared = mpsRequest();
   shared.host_ipc = true;

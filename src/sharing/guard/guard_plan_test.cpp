@@ -1,0 +1,57 @@
+#include "sharing/guard/guard_plan.h"
+
+#include <vector>
+
+#include <gtest/gtest.h>
+
+namespace berth::sharing {
+namespace {
+
+ledger::Berth share(int compute, std::int64_t memory, ledger::Rung rung = ledger::Rung::Guard) {
+  ledger::Berth berth;
+  berth.gpu = GpuUuid("GPU-1");
+  berth.compute = Percent{compute};
+  berth.memory = MiB{memory};
+  berth.compute_rung = compute > 0 ? rung : ledger::Rung::None;
+  berth.memory_rung = memory > 0 ? rung : ledger::Rung::None;
+  return berth;
+}
+
+GuardedGpus limits(std::uint64_t bytes, std::uint32_t permille, const char* gpu = "GPU-1") {
+  return {{GpuUuid(gpu), {bytes, permille, guard::kPaceAlways}}};
+}
+
+TEST(GuardPlanTest, B14SharesBecomeBytesAndPermille) {
+  EXPECT_EQ(guardedBy({share(20, 4096)}), limits(std::uint64_t{4096} << 20U, 200));
+  EXPECT_EQ(guardedBy({share(100, 0)}), limits(0, 1000));
+}
+
+TEST(GuardPlanTest, UnderMpsTheGuardLimitsTheContainersMemoryAndMpsItsCompute) {
+  EXPECT_EQ(guardedBy({share(20, 1, ledger::Rung::MpsV2)}), limits(std::uint64_t{1} << 20U, 0));
+}
+
+TEST(GuardPlanTest, AWholeGpuOrOneWithoutALimitNeedsNoGuard) {
+  ledger::Berth whole = share(0, 0);
+  whole.whole = true;
+  EXPECT_TRUE(guardedBy({whole}).empty());
+  EXPECT_TRUE(guardedBy({share(0, 0)}).empty());
+  EXPECT_TRUE(guardedBy({}).empty());
+}
+
+TEST(GuardPlanTest, FilesFollowTheBook) {
+  const std::map<std::string, GuardedGpus> wanted{{"a/0/c", limits(1, 1)},
+                                                  {"b/0/c", limits(2, 2)},
+                                                  {"c/0/c", limits(3, 3)},
+                                                  {"d/0/c", limits(4, 4)},
+                                                  {"e/0/c", limits(5, 5)}};
+  const PresentRegions present{{"a/0/c", limits(1, 1)},   {"b/0/c", limits(2, 9)},
+                               {"d/0/c", std::nullopt},   {"e/0/c", limits(5, 5, "GPU-2")},
+                               {"old/0/c", limits(1, 1)}, {"torn/0/c", std::nullopt}};
+  const RegionSteps steps = planRegions(wanted, present);
+  EXPECT_EQ(steps.set, std::vector<std::string>{"b/0/c"});
+  EXPECT_EQ(steps.remove, (std::vector<std::string>{"old/0/c", "torn/0/c"}));
+  EXPECT_EQ(steps.missing, (std::vector<std::string>{"c/0/c", "d/0/c", "e/0/c"}));
+}
+
+}  // namespace
+}  // namespace berth::sharing
