@@ -7,6 +7,7 @@
 #include <optional>
 #include <system_error>
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/text.h"
@@ -16,6 +17,7 @@ namespace berth::os {
 namespace {
 
 constexpr std::size_t kStatLimit = 4096;
+constexpr std::size_t kMapsLimit = std::size_t{64} << 20;
 constexpr std::size_t kFileLimit = std::size_t{1} << 20;
 constexpr std::size_t kFieldsAfterCommand = 20;  // From the state (3) to the start time (22).
 constexpr std::size_t kStartTime = 19;
@@ -73,6 +75,36 @@ std::vector<std::string> parseCommandLine(std::string_view bytes) {
   return split(bytes, '\0');
 }
 
+Result<std::vector<std::int64_t>> parseNamespacePids(std::string_view status) {
+  constexpr std::string_view kField = "NSpid:";
+  for (const std::string& line : split(status, '\n')) {
+    if (!line.starts_with(kField)) continue;
+    std::vector<std::int64_t> pids;
+    for (const std::string& part : split(trim(std::string_view(line).substr(kField.size())), '\t')) {
+      const std::optional<std::int64_t> pid = parseWholeNumber(part);
+      if (!pid) return corrupt("the status file's NSpid is not made of numbers");
+      pids.push_back(*pid);
+    }
+    return pids;
+  }
+  return corrupt("the status file has no NSpid");
+}
+
+bool mapsFile(std::string_view maps, std::uint64_t inode, std::string_view file_name) {
+  // "55d0-55d1 r-xp 00000000 fe:01 1234                       /usr/lib/x.so"
+  const std::string number = " " + std::to_string(inode) + " ";
+  const std::string ending = "/" + std::string(file_name);
+  for (std::size_t begin = 0; begin < maps.size();) {
+    const std::size_t end = std::min(maps.find('\n', begin), maps.size());
+    const std::string_view line = maps.substr(begin, end - begin);
+    const std::size_t path = line.find('/');
+    const bool same_inode = path != std::string_view::npos && line.substr(0, path).find(number) != line.npos;
+    if (same_inode && line.ends_with(ending)) return true;
+    begin = end + 1;
+  }
+  return false;
+}
+
 Result<std::string> Procfs::read(std::int64_t pid, const char* file) const {
   Result<std::string> text = readFile(root_ / std::to_string(pid) / file, kFileLimit);
   // A process that ends while its file is read gives ESRCH.
@@ -119,6 +151,24 @@ Result<std::string> Procfs::executableName(std::int64_t pid) const {
   if (length < 0) return fail(errnoError(errno, "readlink", link.string()));
   const std::string_view path(target.data(), static_cast<std::size_t>(length));
   return std::filesystem::path(path).filename().string();
+}
+
+Result<NamespacePid> Procfs::inOwnNamespace(std::int64_t pid) const {
+  TRY(const std::string status, read(pid, "status"));
+  TRY(const std::vector<std::int64_t> pids, parseNamespacePids(status));
+  const std::filesystem::path link = root_ / std::to_string(pid) / "ns" / "pid";
+  struct stat file{};
+  if (::stat(link.c_str(), &file) != 0) return fail(errnoError(errno, "stat", link.string()));
+  return NamespacePid{pids.back(), file.st_ino};
+}
+
+Result<bool> Procfs::hasMapped(std::int64_t pid, const std::filesystem::path& file) const {
+  struct stat wanted{};
+  if (::stat(file.c_str(), &wanted) != 0) return fail(errnoError(errno, "stat", file.string()));
+  Result<std::string> maps = readFile(root_ / std::to_string(pid) / "maps", kMapsLimit);
+  if (!maps && maps.error().code == ErrorCode::Io) maps.error().code = ErrorCode::NotFound;
+  if (!maps) return fail(std::move(maps).error());
+  return mapsFile(*maps, wanted.st_ino, file.filename().string());
 }
 
 Result<std::string> Procfs::bootId() const {

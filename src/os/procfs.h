@@ -36,12 +36,25 @@ struct CgroupEntry {
   bool operator==(const CgroupEntry&) const = default;
 };
 
+/// A process as it knows itself: its pid in its own PID namespace, and which one that is.
+struct NamespacePid {
+  std::int64_t pid = 0;
+  std::uint64_t pid_namespace = 0;  // Inode of /proc/PID/ns/pid
+  bool operator==(const NamespacePid&) const = default;
+};
+
 /// Parsers of untrusted text (a program chooses its own name and arguments). Corrupt: not what the kernel
 /// writes.
 Result<ProcessStat> parseStat(std::string_view text);
 Result<std::vector<CgroupEntry>> parseCgroup(std::string_view text);
 /// Arguments or variables, each ended by a NUL; a rest without one counts as the last of them.
 std::vector<std::string> parseCommandLine(std::string_view bytes);
+
+/// A process's pids from the outermost namespace that is seen to its own, out of /proc/PID/status.
+Result<std::vector<std::int64_t>> parseNamespacePids(std::string_view status);
+/// Whether /proc/PID/maps has a file of this inode and name mapped, in whatever folder. A line that is no
+/// mapping is passed over.
+bool mapsFile(std::string_view maps, std::uint64_t inode, std::string_view file_name);
 
 /// Reads a proc file system. NotFound: no such process (any more). Does not block. Safe from every thread.
 class Procfs {
@@ -58,6 +71,11 @@ class Procfs {
   Result<std::vector<CgroupEntry>> cgroup(std::int64_t pid) const;
   /// The file name of the program, without its folders; Denied for a process of another user.
   Result<std::string> executableName(std::int64_t pid) const;
+  /// Denied for a process of another user.
+  Result<NamespacePid> inOwnNamespace(std::int64_t pid) const;
+  /// Whether the process has `file`, of this mount namespace, mapped: under whatever path it sees it. Denied
+  /// for a process of another user.
+  Result<bool> hasMapped(std::int64_t pid, const std::filesystem::path& file) const;
   /// Changes with every boot; 36 characters.
   Result<std::string> bootId() const;
 

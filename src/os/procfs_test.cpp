@@ -1,6 +1,7 @@
 #include "os/procfs.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <string>
 
 #include <gtest/gtest.h>
@@ -58,6 +59,35 @@ TEST(ProcfsTest, ThisProcessIsDescribed) {
   ASSERT_TRUE(environment) << environment.error().message;
   const auto path = [](const std::string& entry) { return entry.starts_with("PATH="); };
   EXPECT_TRUE(std::ranges::any_of(*environment, path));
+}
+
+TEST(ProcfsTest, TheLastNamespacePidIsTheProcessesOwn) {
+  const auto pids = parseNamespacePids("Name:\tx\nNSpid:\t300\t7\t1\nNSpgid:\t9\n");
+  ASSERT_TRUE(pids);
+  EXPECT_EQ(*pids, (std::vector<std::int64_t>{300, 7, 1}));
+  EXPECT_FALSE(parseNamespacePids("Name:\tx\n"));
+  EXPECT_FALSE(parseNamespacePids("NSpid:\t\n"));
+  EXPECT_FALSE(parseNamespacePids("NSpid:\t1\tx\n"));
+}
+
+TEST(ProcfsTest, AMappingIsTheFileOfThatInodeAndNameOnly) {
+  const std::string maps =
+      "55d0-55d1 r-xp 00001234 fe:01 77                        /usr/lib/a.so\n"
+      "7f00-7f01 rw-p 00000000 00:00 0 \n"
+      "7f02-7f03 r-xp 00000000 fe:01 42                        /x/lib g.so";
+  EXPECT_TRUE(mapsFile(maps, 77, "a.so"));
+  EXPECT_TRUE(mapsFile(maps, 42, "lib g.so"));
+  EXPECT_FALSE(mapsFile(maps, 77, "lib g.so"));
+  EXPECT_FALSE(mapsFile(maps, 7, "a.so"));
+  EXPECT_FALSE(mapsFile(maps, 77, ".so"));
+  EXPECT_FALSE(mapsFile("", 0, ""));
+}
+
+TEST(ProcfsTest, ThisProcessHasItselfMappedAndKnowsItsOwnNamespace) {
+  const Procfs procfs;
+  EXPECT_TRUE(procfs.hasMapped(::getpid(), std::filesystem::read_symlink("/proc/self/exe")).value());
+  EXPECT_FALSE(procfs.hasMapped(::getpid(), "/etc/passwd").value());
+  EXPECT_EQ(procfs.inOwnNamespace(::getpid()).value().pid, ::getpid());
 }
 
 TEST(ProcfsTest, AProcessThatIsNotThereIsNotFound) {

@@ -36,6 +36,19 @@ void checkCommandLine(std::string_view bytes) {
   require(again == bytes || again == std::string(bytes) + '\0');
 }
 
+void checkNamespacePids(std::string_view text) {
+  const auto pids = berth::os::parseNamespacePids(text);
+  if (!pids) return;
+  require(!pids->empty());
+  for (const std::int64_t pid : *pids) require(text.find(std::to_string(pid)) != std::string_view::npos);
+}
+
+// A name that is not in the text cannot be mapped, whatever else it holds.
+void checkMaps(std::string_view text) {
+  if (text.find("/libx.so") == std::string_view::npos) require(!berth::os::mapsFile(text, 42, "libx.so"));
+  static_cast<void>(berth::os::mapsFile(text, 0, ""));
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
@@ -43,5 +56,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   checkStat(bytes);
   checkCgroup(bytes);
   checkCommandLine(bytes);
+  checkNamespacePids(bytes);
+  checkMaps(bytes);
   return 0;
 }
