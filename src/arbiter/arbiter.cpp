@@ -22,6 +22,8 @@ Result<Plan> decideWith(Decision& decision, const Request& request) {
     return decideReleaseFromKubernetes(decision, *release);
   }
   if (const auto* change = std::get_if<ChangeShares>(&request)) return decideChangeShares(decision, *change);
+  if (const auto* lend = std::get_if<LendHeld>(&request)) return decideLend(decision, *lend);
+  if (const auto* recall = std::get_if<RecallLent>(&request)) return decideRecall(decision, *recall);
   return decideSetMode(decision, std::get<SetMode>(request));
 }
 
@@ -45,6 +47,18 @@ void applyChange(ledger::State& state, const Revoke& change) {
 
 void applyChange(ledger::State& state, const ChangeMode& change) {
   if (ledger::Gpu* gpu = ledger::findGpu(state, change.gpu)) gpu->mode = change.to;
+}
+
+void applyChange(ledger::State& state, const ChangeLoan& change) {
+  const auto place = std::ranges::lower_bound(state.loans, change.gpu(), {}, &ledger::Loan::gpu);
+  const bool there = place != state.loans.end() && place->gpu == change.gpu();
+  if (!change.to) {
+    if (there) state.loans.erase(place);
+  } else if (there) {
+    *place = *change.to;
+  } else {
+    state.loans.insert(place, *change.to);
+  }
 }
 
 void applyChange(ledger::State& state, const ChangeKubernetes& change) { state.kubernetes = change.to; }

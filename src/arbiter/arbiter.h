@@ -37,11 +37,26 @@ struct Policy {
 };
 
 /// A VM's or a reservation's whole GPUs (A2). Already granted to this holder: an empty plan; another number
-/// of them granted: Conflict, reason AlreadyGranted. A VM takes over what a reservation of its name holds, as
-/// far as it needs it.
+/// of them granted: Conflict, reason AlreadyGranted, unless `resize`, which grows or shrinks to the number. A
+/// VM takes over what a reservation of its name holds, as far as it needs it, and before that what it lent
+/// (B7), from kubernetes too; its loans end.
 struct ClaimWholeGpus {
   ledger::Holder holder;
   int count = 0;
+  bool resize = false;
+};
+
+/// B7: gives up what the VM holds as ReleaseHolder does, but keeps a loan on each GPU: no other VM or
+/// reservation gets it. Nothing held: an empty plan.
+struct LendHeld {
+  ledger::Holder holder;
+};
+
+/// B7: from now on the VM's lent GPUs give no new berths (or, with `recall` false, they do again). An empty
+/// plan when that is so already.
+struct RecallLent {
+  ledger::Holder holder;
+  bool recall = true;
 };
 
 /// What one container asks for; at most one of `whole`, `named` and a share.
@@ -64,9 +79,9 @@ struct ClaimContainers {
   std::vector<ContainerClaim> containers;
 };
 
-/// Gives back everything `holder` has. Nothing held: an empty plan. A GPU whose last berth ends goes from
-/// local to free, from vm to free, and stays with kubernetes. Conflict, reason GpuMoving, while one of its
-/// GPUs changes hands.
+/// Gives back everything `holder` has, loans included. Nothing held: an empty plan. A GPU whose last berth
+/// ends goes from local to free, from vm to free, and stays with kubernetes. Conflict, reason GpuMoving,
+/// while one of its GPUs changes hands.
 struct ReleaseHolder {
   ledger::Holder holder;
 };
@@ -107,8 +122,9 @@ struct ChangeShares {
   bool restart = false;
 };
 
-using Request = std::variant<ClaimWholeGpus, ClaimContainers, ReleaseHolder, EnableKubernetes,
-                             DisableKubernetes, ReleaseFromKubernetes, SetMode, ChangeShares>;
+using Request =
+    std::variant<ClaimWholeGpus, ClaimContainers, ReleaseHolder, EnableKubernetes, DisableKubernetes,
+                 ReleaseFromKubernetes, SetMode, ChangeShares, LendHeld, RecallLent>;
 
 struct ChangeOwner {
   GpuUuid gpu;
@@ -136,7 +152,14 @@ struct ChangeKubernetes {
   ledger::Kubernetes to;
   bool operator==(const ChangeKubernetes&) const = default;
 };
-using Change = std::variant<ChangeOwner, Grant, Revoke, ChangeMode, ChangeKubernetes>;
+/// A loan begins (no `from`), ends (no `to`) or is recalled.
+struct ChangeLoan {
+  std::optional<ledger::Loan> from;
+  std::optional<ledger::Loan> to;
+  bool operator==(const ChangeLoan&) const = default;
+  const GpuUuid& gpu() const { return from ? from->gpu : to->gpu; }
+};
+using Change = std::variant<ChangeOwner, Grant, Revoke, ChangeMode, ChangeKubernetes, ChangeLoan>;
 
 /// What to do, in order, and what to tell the caller besides.
 struct Plan {

@@ -61,6 +61,14 @@ std::vector<std::vector<const Berth*>> Decision::berthsByGpu() const {
   return berths;
 }
 
+std::vector<const ledger::Loan*> Decision::loansOf(const ledger::Holder& holder) const {
+  std::vector<const ledger::Loan*> loans;
+  for (const ledger::Loan& loan : state_.loans) {
+    if (holder.kind == ledger::HolderKind::Vm && loan.vm == holder.name) loans.push_back(&loan);
+  }
+  return loans;
+}
+
 void Decision::place(std::size_t at, const Berth& berth) {
   addTo(uses_[at], berth);
   placed_.push_back(berth);
@@ -110,6 +118,8 @@ Obstacle containerObstacle(const Decision& decision, std::size_t at) {
     case OwnerKind::Local:
       break;
   }
+  const ledger::Loan* loan = decision.loan(at);
+  if (loan != nullptr && loan->recalled) return Obstacle::Recalled;
   return healthObstacle(gpu);
 }
 

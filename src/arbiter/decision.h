@@ -36,6 +36,9 @@ enum class Obstacle : std::uint8_t {
   Memory,         // B14
   MpsClients,
   Unenforceable,  // B15
+  Lent,           // B7: another VM's, which is deallocated.
+  LentInUse,      // B7: the VM's own, and containers use it.
+  Recalled,       // B7: a VM waits for it.
 };
 
 std::string_view reasonFor(Obstacle obstacle);
@@ -62,6 +65,11 @@ class Decision {
   void place(std::size_t at, const ledger::Berth& berth);
   /// Counts `to` on the GPU where `from` was counted, without planning anything yet.
   void replace(std::size_t at, const ledger::Berth& from, const ledger::Berth& to);
+
+  /// The loan on the GPU, if it is lent.
+  const ledger::Loan* loan(std::size_t at) const { return ledger::loanOf(state_, gpu(at).uuid); }
+  /// The loans of a VM; none for any other holder.
+  std::vector<const ledger::Loan*> loansOf(const ledger::Holder& holder) const;
 
   void changeOwner(std::size_t at, ledger::Owner to);
   /// Grants under the next id.
@@ -94,6 +102,8 @@ Obstacle healthObstacle(const ledger::Gpu& gpu);
 // The deciders, one per kind of request. Each returns its plan or a refusal.
 Result<Plan> decideWholeGpus(Decision& decision, const ClaimWholeGpus& claim);
 Result<Plan> decideContainers(Decision& decision, const ClaimContainers& claim);
+Result<Plan> decideLend(Decision& decision, const LendHeld& lend);
+Result<Plan> decideRecall(Decision& decision, const RecallLent& recall);
 Result<Plan> decideRelease(Decision& decision, const ReleaseHolder& release);
 Result<Plan> decideEnableKubernetes(Decision& decision);
 Result<Plan> decideDisableKubernetes(Decision& decision);

@@ -73,6 +73,11 @@ struct Describer {
   std::string operator()(const ChangeKubernetes& change) const {
     return "kubernetes: " + kubernetesText(change.from) + " -> " + kubernetesText(change.to);
   }
+  std::string operator()(const ChangeLoan& change) const {
+    const std::string gpu = gpuName(state, change.gpu());
+    if (!change.to) return gpu + ": the loan by vm " + change.from->vm + " ends";
+    return gpu + (change.to->recalled ? ": called back by vm " : ": lent by vm ") + change.to->vm;
+  }
 };
 
 }  // namespace

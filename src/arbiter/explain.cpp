@@ -63,6 +63,13 @@ ErrorDetail explainBusyKubernetes(const Decision& decision, const ledger::Gpu& g
   return {target(gpu), "owned by kubernetes and used" + byHolders(berths), std::move(remedy)};
 }
 
+/// Whoever else wants the GPU: it comes free when its VM gives the loan up.
+ErrorDetail explainLoan(const Decision& decision, std::size_t at, const std::string& what) {
+  const ledger::Loan* loan = decision.loan(at);
+  const std::string vm = loan == nullptr ? "" : loan->vm;
+  return {target(decision.gpu(at)), what + vm, "berth vm hold " + vm + " release"};
+}
+
 ErrorDetail explainCluster(const ledger::Gpu& gpu) {
   return {target(gpu), "owned by kubernetes, and a kubelet is attached: the cluster gives it out",
           "kubectl apply -f FILE, or " + releaseCommand(gpu)};
@@ -122,6 +129,12 @@ std::string_view reasonFor(Obstacle obstacle) {
       return reasons::kMpsClientLimit;
     case Obstacle::Unenforceable:
       return reasons::kUnenforceable;
+    case Obstacle::Lent:
+      return reasons::kGpuLent;
+    case Obstacle::LentInUse:
+      return reasons::kGpuInUse;
+    case Obstacle::Recalled:
+      return reasons::kGpuRecalled;
     case Obstacle::None:
       break;
   }
@@ -202,6 +215,12 @@ ErrorDetail explain(const Decision& decision, std::size_t at, Obstacle obstacle,
               remedyFor(berths)};
     case Obstacle::Unenforceable:
       return explainUnenforceable(gpu);
+    case Obstacle::Lent:
+      return explainLoan(decision, at, "lent by vm ");
+    case Obstacle::LentInUse:
+      return {target(gpu), "lent, and used" + byHolders(berths), remedyFor(berths)};
+    case Obstacle::Recalled:
+      return explainLoan(decision, at, "called back by vm ");
   }
   return {target(gpu), "", ""};
 }

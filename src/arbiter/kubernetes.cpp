@@ -61,7 +61,9 @@ Result<Plan> decideEnableKubernetes(Decision& decision) {
   for (std::size_t at = 0; at < decision.gpus(); ++at) {
     const ledger::Gpu& gpu = decision.gpu(at);
     // A GPU that is not there cannot be claimed; an unhealthy one may recover and is Kubernetes' to report.
-    const bool claimable = gpu.owner.kind == OwnerKind::Free && gpu.health != Health::Lost;
+    const ledger::Loan* loan = decision.loan(at);
+    const bool called_back = loan != nullptr && loan->recalled;
+    const bool claimable = gpu.owner.kind == OwnerKind::Free && gpu.health != Health::Lost && !called_back;
     if (claimable) decision.changeOwner(at, kKubernetes);
   }
   return decision.take();

@@ -251,6 +251,79 @@ TEST(OwnershipTest, A1AHolderWhoseGpuChangesHandsCannotGiveItBack) {
   EXPECT_EQ(bench.refusal.reason, reasons::kGpuMoving);
 }
 
+// B7, the table: what a deallocated VM's GPU is good for, by policy.
+TEST(OwnershipTest, B7AHeldGpuIsNobodyElsesAndALentOneOnlyContainers) {
+  Bench bench(1);
+  ASSERT_TRUE(bench.claimVm("vm1"));
+  ASSERT_TRUE(bench.enableKubernetes());  // hold: nothing to claim.
+  EXPECT_EQ(bench.ownedByKubernetes(), 0);
+  EXPECT_TRUE(bench.step(LendHeld{vm("vm1")}));
+  EXPECT_EQ(bench.owner(0), "free");
+  EXPECT_FALSE(bench.claimVm("vm2"));
+  EXPECT_THAT(bench.refusal.details,
+              ElementsAre(detail("GPU 0", "lent by vm vm1", "berth vm hold vm1 release")));
+  EXPECT_FALSE(bench.reserve("vm1"));
+  EXPECT_TRUE(bench.enableKubernetes());
+  EXPECT_EQ(bench.owner(0), "kubernetes");
+}
+
+TEST(OwnershipTest, B7TheLenderGetsAnIdleGpuBackFromKubernetesEvenUnderAppliance) {
+  Bench bench(2);
+  ASSERT_TRUE(bench.claimVm("vm1"));
+  ASSERT_TRUE(bench.step(LendHeld{vm("vm1")}));
+  ASSERT_TRUE(bench.enableKubernetes());
+  ASSERT_EQ(bench.ownedByKubernetes(), 2);
+  EXPECT_TRUE(bench.claimVm("vm1"));
+  EXPECT_EQ(bench.gpusOf(vm("vm1")), "0");
+  EXPECT_THAT(bench.state.loans, IsEmpty());
+  EXPECT_EQ(bench.ownedByKubernetes(), 1);
+}
+
+TEST(OwnershipTest, B7ALentGpuInUseIsCalledBackAndThenGivesNoNewBerths) {
+  Bench bench(1);
+  ASSERT_TRUE(bench.claimVm("vm1"));
+  ASSERT_TRUE(bench.step(LendHeld{vm("vm1")}));
+  ASSERT_TRUE(bench.run(named("web", "0")));
+  EXPECT_FALSE(bench.claimVm("vm1"));
+  EXPECT_THAT(bench.refusal.details, ElementsAre(detail("GPU 0", "lent, and used by container web/0/main",
+                                                        "berth workload delete web")));
+  EXPECT_TRUE(bench.step(RecallLent{vm("vm1"), true}));
+  EXPECT_FALSE(bench.run(named("late", "0")));
+  EXPECT_EQ(bench.refusal.reason, reasons::kGpuRecalled);
+  EXPECT_TRUE(bench.step(RecallLent{vm("vm1"), false}));
+  EXPECT_TRUE(bench.run(named("late", "0")));
+  EXPECT_TRUE(bench.step(RecallLent{vm("vm1"), true}));
+  ASSERT_TRUE(bench.end(container("web")));
+  ASSERT_TRUE(bench.end(container("late")));
+  EXPECT_TRUE(bench.claimVm("vm1"));
+}
+
+TEST(OwnershipTest, B7DeletingTheLenderEndsItsLoansAndLeavesTheBorrower) {
+  Bench bench(1);
+  ASSERT_TRUE(bench.claimVm("vm1"));
+  ASSERT_TRUE(bench.step(LendHeld{vm("vm1")}));
+  ASSERT_TRUE(bench.run(named("web", "0")));
+  EXPECT_TRUE(bench.end(vm("vm1")));
+  EXPECT_THAT(bench.state.loans, IsEmpty());
+  EXPECT_EQ(bench.gpusOf(container("web")), "0");
+}
+
+TEST(OwnershipTest, A2AResizedVmGrowsByWhatIsMissingAndShrinksFromTheEnd) {
+  Bench bench(2);
+  ASSERT_TRUE(bench.claimVm("vm1", 1));
+  EXPECT_TRUE(bench.step(ClaimWholeGpus{vm("vm1"), 2, true}));
+  EXPECT_EQ(bench.gpusOf(vm("vm1")), "0 1");
+  EXPECT_TRUE(bench.step(ClaimWholeGpus{vm("vm1"), 1, true}));
+  EXPECT_EQ(bench.gpusOf(vm("vm1")), "0");
+  EXPECT_EQ(bench.owner(1), "free");
+  EXPECT_TRUE(bench.step(ClaimWholeGpus{vm("vm1"), 0, true}));
+  EXPECT_EQ(bench.owner(0), "free");
+  ASSERT_TRUE(bench.claimVm("other"));
+  ASSERT_TRUE(bench.step(ClaimWholeGpus{vm("vm1"), 1, true}));
+  EXPECT_FALSE(bench.step(ClaimWholeGpus{vm("vm1"), 2, true}));
+  EXPECT_EQ(bench.refusal.message, "vm vm1 needs 2 GPUs, 1 can be had");
+}
+
 TEST(OwnershipTest, B9AnIdleGpuIsReleasedAndOneInUseIsRefused) {
   Bench bench(2);
   ASSERT_TRUE(bench.enableKubernetes());

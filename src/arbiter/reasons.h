@@ -20,6 +20,10 @@ inline constexpr std::string_view kGpuOwnedByVm = "GpuOwnedByVm";
 inline constexpr std::string_view kGpuOwnedByKubernetes = "GpuOwnedByKubernetes";
 /// B18: a kubelet is attached, so the GPU is the cluster's to give.
 inline constexpr std::string_view kGpuOwnedByCluster = "GpuOwnedByCluster";
+/// B7: a deallocated VM has lent the GPU, to containers only.
+inline constexpr std::string_view kGpuLent = "GpuLent";
+/// B7: the VM that lent the GPU wants it back.
+inline constexpr std::string_view kGpuRecalled = "GpuRecalled";
 /// Berth's own containers have the GPU.
 inline constexpr std::string_view kGpuOwnedByLocal = "GpuOwnedByLocal";
 inline constexpr std::string_view kGpuQuarantined = "GpuQuarantined";

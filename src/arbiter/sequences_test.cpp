@@ -48,6 +48,13 @@ std::vector<Operation> alphabet(const ledger::State& device) {
                              {"unreserve a", ReleaseHolder{reservation("a")}},
                              {"unreserve b", ReleaseHolder{reservation("b")}},
                              {"delete vm a", ReleaseHolder{vm("a")}},
+                             {"resize vm a 2", ClaimWholeGpus{vm("a"), 2, true}},
+                             {"resize vm a 1", ClaimWholeGpus{vm("a"), 1, true}},
+                             {"lend vm a", LendHeld{vm("a")}},
+                             {"recall vm a", RecallLent{vm("a"), true}},
+                             {"withdraw vm a", RecallLent{vm("a"), false}},
+                             {"vm c", ClaimWholeGpus{vm("c"), 1}},
+                             {"delete vm c", ReleaseHolder{vm("c")}},
                              {"enable", EnableKubernetes{}},
                              {"disable", DisableKubernetes{}},
                              {"release all", ReleaseFromKubernetes{}},
@@ -82,6 +89,9 @@ std::string essence(const ledger::State& state) {
     berths.push_back(berth.gpu.value + berth.holder.name + std::string(ledger::name(berth.holder.kind)) +
                      std::string(ledger::name(berth.compute_rung)));
   }
+  for (const ledger::Loan& loan : state.loans) {
+    berths.push_back("loan " + loan.gpu.value + loan.vm + (loan.recalled ? "!" : ""));
+  }
   std::ranges::sort(berths);
   for (const std::string& berth : berths) text += berth + ";";
   return text + (state.kubernetes.enabled ? "k" : "");
@@ -105,6 +115,22 @@ std::string brokenA2(const ledger::State& state) {
   return berths_of_vms == gpus_of_vms ? "" : "the sum over VMs";
 }
 
+/// B7: no VM or reservation but the lender's gets a lent GPU, and a GPU called back gives no new berth.
+std::string brokenB7(const ledger::State& before, const Plan& plan) {
+  for (const Change& change : plan.changes) {
+    const auto* grant = std::get_if<Grant>(&change);
+    const ledger::Loan* loan = grant == nullptr ? nullptr : ledger::loanOf(before, grant->berth.gpu);
+    if (loan == nullptr) continue;
+    const ledger::Holder& holder = grant->berth.holder;
+    const bool kept =
+        std::ranges::any_of(before.berths, [&](const ledger::Berth& old) { return old.holder == holder; });
+    const bool to_container = holder.kind == ledger::HolderKind::Container;
+    if (!to_container && holder != vm(loan->vm)) return "a lent GPU given to another VM";
+    if (to_container && loan->recalled && !kept) return "a GPU called back given to a container";
+  }
+  return "";
+}
+
 /// Every change starts from what the state says when its turn comes, and every grant is one that was missing.
 std::string mismatch(ledger::State state, const Plan& plan) {
   for (const Change& change : plan.changes) {
@@ -117,6 +143,11 @@ std::string mismatch(ledger::State state, const Plan& plan) {
     }
     if (const auto* kubernetes = std::get_if<ChangeKubernetes>(&change)) {
       if (state.kubernetes != kubernetes->from) return "kubernetes' from";
+    }
+    if (const auto* loan = std::get_if<ChangeLoan>(&change)) {
+      const ledger::Loan* there = ledger::loanOf(state, loan->gpu());
+      if ((there == nullptr) != !loan->from || (there != nullptr && *there != *loan->from))
+        return "a loan's from";
     }
     if (const auto* revoke = std::get_if<Revoke>(&change)) {
       if (std::ranges::find(state.berths, revoke->berth) == state.berths.end()) return "a revoked berth";
@@ -144,6 +175,7 @@ class SequencesTest : public ::testing::TestWithParam<std::pair<int, Arbitration
       EXPECT_EQ(violation(after), "") << trace;
       EXPECT_EQ(brokenA2(after), "") << trace;
       EXPECT_EQ(mismatch(from, *plan), "") << trace;
+      EXPECT_EQ(brokenB7(from, *plan), "") << trace;
       if (seen_.insert(essence(after)).second) next.push_back(std::move(after));
     }
     return next;

@@ -102,10 +102,26 @@ std::string orderViolation(const ledger::State& state) {
   return "";
 }
 
+/// A loan is of a known GPU, which its VM therefore does not have; loans are in order, one for each GPU.
+std::string loanViolation(const ledger::State& state) {
+  const ledger::Loan* last = nullptr;
+  for (const ledger::Loan& loan : state.loans) {
+    if (last != nullptr && !(last->gpu < loan.gpu)) return "the loans are out of order";
+    last = &loan;
+    const ledger::Gpu* gpu = ledger::findGpu(state, loan.gpu);
+    if (gpu == nullptr) return "vm " + loan.vm + " has lent an unknown GPU " + loan.gpu.value;
+    if (gpu->owner.kind == OwnerKind::Vm) {
+      return target(*gpu) + " is lent by vm " + loan.vm + " and owned by vm " + gpu->owner.name;
+    }
+  }
+  return "";
+}
+
 }  // namespace
 
 std::string violation(const ledger::State& state) {
   if (std::string found = orderViolation(state); !found.empty()) return found;
+  if (std::string found = loanViolation(state); !found.empty()) return found;
   std::unordered_map<std::string_view, std::size_t> positions;
   for (std::size_t at = 0; at < state.gpus.size(); ++at) {
     const std::string& uuid = state.gpus[at].uuid.value;

@@ -1,6 +1,7 @@
 // Whole GPUs for VMs and reservations (A2, A4, A5, B5), and giving back.
 #include <algorithm>
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -21,8 +22,21 @@ using ledger::Holder;
 using ledger::HolderKind;
 using ledger::OwnerKind;
 
-Obstacle vmObstacle(const Decision& decision, std::size_t at) {
+/// What keeps a lent GPU from the VM that lent it: only its use, whoever owns it meanwhile (B7).
+Obstacle ownLoanObstacle(const Decision& decision, std::size_t at) {
   const ledger::Gpu& gpu = decision.gpu(at);
+  if (gpu.owner.kind == OwnerKind::Quarantined) return Obstacle::Quarantined;
+  if (gpu.owner.kind == OwnerKind::Moving) return Obstacle::Moving;
+  if (decision.use(at).berths > 0) return Obstacle::LentInUse;
+  return healthObstacle(gpu);
+}
+
+Obstacle vmObstacle(const Decision& decision, std::size_t at, const Holder& holder) {
+  const ledger::Gpu& gpu = decision.gpu(at);
+  if (const ledger::Loan* loan = decision.loan(at)) {
+    const bool own = holder.kind == HolderKind::Vm && loan->vm == holder.name;
+    return own ? ownLoanObstacle(decision, at) : Obstacle::Lent;
+  }
   switch (gpu.owner.kind) {
     case OwnerKind::Vm:
       return Obstacle::Vm;
@@ -72,16 +86,23 @@ std::vector<const Berth*> reservedFor(const Decision& decision, const Holder& ho
   return reserved;
 }
 
-/// Free GPUs first, then those of kubernetes (B5); by index within each.
-std::vector<std::size_t> freeFirst(const Decision& decision, const std::vector<Obstacle>& obstacles) {
+/// Lent ones first (they are the claimant's own, or vmObstacle() had passed them over), then free GPUs, then
+/// those of kubernetes (B5); by index within each.
+std::vector<std::size_t> usableInOrder(const Decision& decision, const std::vector<Obstacle>& obstacles) {
+  const auto rank = [&decision](std::size_t at) {
+    if (decision.loan(at) != nullptr) return 0;
+    return decision.gpu(at).owner.kind == OwnerKind::Free ? 1 : 2;
+  };
   std::vector<std::size_t> usable;
-  for (const bool is_free : {true, false}) {
-    for (std::size_t at = 0; at < obstacles.size(); ++at) {
-      const bool owner_is_free = decision.gpu(at).owner.kind == OwnerKind::Free;
-      if (obstacles[at] == Obstacle::None && owner_is_free == is_free) usable.push_back(at);
-    }
+  for (std::size_t at = 0; at < obstacles.size(); ++at) {
+    if (obstacles[at] == Obstacle::None) usable.push_back(at);
   }
+  std::ranges::stable_sort(usable, {}, rank);
   return usable;
+}
+
+void endLoans(Decision& decision, const Holder& holder) {
+  for (const ledger::Loan* loan : decision.loansOf(holder)) decision.add(ChangeLoan{*loan, std::nullopt});
 }
 
 void takeOver(Decision& decision, const Berth& reserved, const Holder& holder) {
@@ -108,6 +129,52 @@ void freeIfIdle(Decision& decision, const GpuUuid& gpu, int berths_ended) {
   }
 }
 
+Result<void> checkNotMoving(const Decision& decision, const Holder& holder,
+                            const std::vector<const Berth*>& berths) {
+  for (const Berth* berth : berths) {
+    if (!isMoving(decision, *berth)) continue;
+    Error error = refuseOne(decision, static_cast<std::size_t>(decision.position(berth->gpu)),
+                            Obstacle::Moving, describe(holder) + " cannot give its GPUs back now");
+    error.code = ErrorCode::Conflict;
+    return fail(std::move(error));
+  }
+  return {};
+}
+
+/// The last `count` of what the holder has.
+Result<Plan> giveUp(Decision& decision, const Holder& holder, std::size_t count) {
+  const std::vector<const Berth*> berths = decision.berthsOf(holder);
+  const std::vector<const Berth*> ended(berths.end() - static_cast<std::ptrdiff_t>(count), berths.end());
+  TRY_VOID(checkNotMoving(decision, holder, ended));
+  for (const Berth* berth : ended) {
+    decision.revoke(*berth);
+    freeIfIdle(decision, berth->gpu, 1);
+  }
+  return decision.take();
+}
+
+/// `more` GPUs beside what the holder has, so that it has `count`.
+Result<Plan> claimMore(Decision& decision, const Holder& holder, std::size_t count, std::size_t more) {
+  const std::vector<const Berth*> reserved = reservedFor(decision, holder, more);
+  std::vector<Obstacle> obstacles(decision.gpus());
+  for (std::size_t at = 0; at < obstacles.size(); ++at) obstacles[at] = vmObstacle(decision, at, holder);
+  const std::vector<std::size_t> usable = usableInOrder(decision, obstacles);
+  const std::size_t can_have = reserved.size() + usable.size();
+  if (can_have < more) {
+    return fail(refuseAll(decision, reasons::kInsufficientGpu,
+                          describe(holder) + " needs " + gpuCount(count) + ", " +
+                              std::to_string(can_have + count - more) + " can be had",
+                          obstacles));
+  }
+  for (const Berth* berth : reserved) takeOver(decision, *berth, holder);
+  for (std::size_t i = 0; i < more - reserved.size(); ++i) {
+    decision.changeOwner(usable[i], ledger::Owner{OwnerKind::Vm, holder.name});
+    decision.grant(wholeBerth(decision, usable[i], holder));
+  }
+  endLoans(decision, holder);
+  return decision.take();
+}
+
 }  // namespace
 
 Result<Plan> decideWholeGpus(Decision& decision, const ClaimWholeGpus& claim) {
@@ -117,37 +184,34 @@ Result<Plan> decideWholeGpus(Decision& decision, const ClaimWholeGpus& claim) {
   }
   const auto count = static_cast<std::size_t>(claim.count);
   const std::size_t held = decision.berthsOf(claim.holder).size();
-  if (held > 0 && held != count) return fail(alreadyHolds(claim.holder, held));
-  if (held == count) return Plan{};
+  if (held > 0 && held != count && !claim.resize) return fail(alreadyHolds(claim.holder, held));
+  if (held > count) return giveUp(decision, claim.holder, held - count);
+  return claimMore(decision, claim.holder, count, count - held);
+}
 
-  const std::vector<const Berth*> reserved = reservedFor(decision, claim.holder, count);
-  std::vector<Obstacle> obstacles(decision.gpus());
-  for (std::size_t at = 0; at < obstacles.size(); ++at) obstacles[at] = vmObstacle(decision, at);
-  const std::vector<std::size_t> usable = freeFirst(decision, obstacles);
-  const std::size_t can_have = reserved.size() + usable.size();
-  if (can_have < count) {
-    return fail(refuseAll(decision, reasons::kInsufficientGpu,
-                          describe(claim.holder) + " needs " + gpuCount(count) + ", " +
-                              std::to_string(can_have) + " can be had",
-                          obstacles));
+Result<Plan> decideLend(Decision& decision, const LendHeld& lend) {
+  if (lend.holder.kind != HolderKind::Vm) return fail(ErrorCode::InvalidArgument, "only a VM lends its GPUs");
+  const std::vector<const Berth*> berths = decision.berthsOf(lend.holder);
+  TRY_VOID(checkNotMoving(decision, lend.holder, berths));
+  for (const Berth* berth : berths) {
+    decision.revoke(*berth);
+    freeIfIdle(decision, berth->gpu, 1);
+    decision.add(ChangeLoan{std::nullopt, ledger::Loan{berth->gpu, lend.holder.name, false}});
   }
-  for (const Berth* berth : reserved) takeOver(decision, *berth, claim.holder);
-  for (std::size_t i = 0; i < count - reserved.size(); ++i) {
-    decision.changeOwner(usable[i], ledger::Owner{OwnerKind::Vm, claim.holder.name});
-    decision.grant(wholeBerth(decision, usable[i], claim.holder));
+  return decision.take();
+}
+
+Result<Plan> decideRecall(Decision& decision, const RecallLent& recall) {
+  for (const ledger::Loan* loan : decision.loansOf(recall.holder)) {
+    if (loan->recalled == recall.recall) continue;
+    decision.add(ChangeLoan{*loan, ledger::Loan{loan->gpu, loan->vm, recall.recall}});
   }
   return decision.take();
 }
 
 Result<Plan> decideRelease(Decision& decision, const ReleaseHolder& release) {
   const std::vector<const Berth*> berths = decision.berthsOf(release.holder);
-  for (const Berth* berth : berths) {
-    if (!isMoving(decision, *berth)) continue;
-    Error error = refuseOne(decision, static_cast<std::size_t>(decision.position(berth->gpu)),
-                            Obstacle::Moving, describe(release.holder) + " cannot give its GPUs back now");
-    error.code = ErrorCode::Conflict;
-    return fail(std::move(error));
-  }
+  TRY_VOID(checkNotMoving(decision, release.holder, berths));
   for (std::size_t i = 0; i < berths.size(); ++i) {
     decision.revoke(*berths[i]);
     // A GPU is looked at once, when the last of the holder's berths on it has gone.
@@ -157,6 +221,7 @@ Result<Plan> decideRelease(Decision& decision, const ReleaseHolder& release) {
     const auto ended = std::ranges::count_if(berths, same_gpu);
     freeIfIdle(decision, berths[i]->gpu, static_cast<int>(ended));
   }
+  endLoans(decision, release.holder);
   return decision.take();
 }
 

@@ -29,6 +29,12 @@ constexpr std::string_view kContainerColumns =
     "name, workload, pod, spec, phase, engine_id, attempt, restarts, exit_code, counted, not_before, "
     "started, "
     "finished, mode, mps_generation, message";
+constexpr std::string_view kVmColumns =
+    "name, uuid, spec, desired, power, provisioning, policy, restarts_wanted, restarts_done, attempts, "
+    "deadline, "
+    "boot_id, addresses, message, error, created";
+constexpr std::string_view kImageColumns =
+    "name, source, spec, desired, state, percent, virtual_bytes, sha256, error, created";
 constexpr std::string_view kWorkloadColumns =
     "name, kind, namespace, source, spec, desired, outcome, succeeded, failed, message, created";
 
@@ -117,6 +123,42 @@ ContainerRecord containerFrom(RowReader& row) {
   return container;
 }
 
+VmRecord vmFrom(RowReader& row) {
+  VmRecord vm;
+  vm.name = row.text();
+  vm.uuid = row.text();
+  vm.spec = row.text();
+  vm.desired = row.text();
+  vm.power = row.text();
+  vm.provisioning = row.text();
+  vm.policy = row.text();
+  vm.restarts_wanted = row.integer();
+  vm.restarts_done = row.integer();
+  vm.attempts = row.integer();
+  vm.deadline = row.integer();
+  vm.boot_id = row.text();
+  vm.addresses = row.text();
+  vm.message = row.text();
+  vm.error = row.text();
+  vm.created = row.integer();
+  return vm;
+}
+
+ImageRecord imageFrom(RowReader& row) {
+  ImageRecord image;
+  image.name = row.text();
+  image.source = row.text();
+  image.spec = row.text();
+  image.desired = row.text();
+  image.state = row.text();
+  image.percent = row.number();
+  image.virtual_bytes = row.integer();
+  image.sha256 = row.text();
+  image.error = row.text();
+  image.created = row.integer();
+  return image;
+}
+
 OperationRecord operationFrom(RowReader& row) {
   OperationRecord operation;
   operation.id = row.integer();
@@ -200,6 +242,14 @@ Result<std::vector<WorkloadRecord>> Ledger::workloads() {
 Result<std::vector<ContainerRecord>> Ledger::containers() {
   return readRows(impl_->database, "container", select(kContainerColumns, "container ORDER BY name"),
                   containerFrom);
+}
+
+Result<std::vector<VmRecord>> Ledger::vms() {
+  return readRows(impl_->database, "vm", select(kVmColumns, "vm ORDER BY name"), vmFrom);
+}
+
+Result<std::vector<ImageRecord>> Ledger::images() {
+  return readRows(impl_->database, "image", select(kImageColumns, "image ORDER BY name"), imageFrom);
 }
 
 Result<std::vector<OperationRecord>> Ledger::operations(int limit) {

@@ -67,6 +67,9 @@ class Ledger {
   Result<std::vector<WorkloadRecord>> workloads();
   /// By name, of all workloads.
   Result<std::vector<ContainerRecord>> containers();
+  /// By name.
+  Result<std::vector<VmRecord>> vms();
+  Result<std::vector<ImageRecord>> images();
   /// The last `limit`, newest first.
   Result<std::vector<OperationRecord>> operations(int limit);
   /// Those without an end, oldest first: what a start after a crash has to finish or undo.
@@ -112,6 +115,11 @@ class Transaction {
   /// Conflict: no such workload.
   Result<void> putContainer(const ContainerRecord& container);
   Result<void> deleteContainer(std::string_view name);
+  /// Conflict: another VM has the UUID.
+  Result<void> putVm(const VmRecord& vm);
+  Result<void> deleteVm(const std::string& name);
+  Result<void> putImage(const ImageRecord& image);
+  Result<void> deleteImage(const std::string& name);
   /// Adds or rewrites the operation of that id. The oldest finished ones go when there are more than
   /// kOperationsKept.
   Result<void> putOperation(const OperationRecord& operation);

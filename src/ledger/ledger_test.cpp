@@ -120,8 +120,84 @@ TEST(LedgerTest, EveryFieldOfTheStateComesBackAfterReopening) {
   state.berths[0].compute_rung = Rung::None;
   state.kubernetes = {.enabled = true, .kubelet_attached = true};
   state.next_berth = 17;
+  state.loans = {{state.gpus[1].uuid, "vm1", true}};
   EXPECT_OK(store(*open(dir), State{}, state));
   EXPECT_EQ(*open(dir)->loadState(), state);
+  State after = state;
+  after.loans[0].recalled = false;
+  EXPECT_OK(store(*open(dir), state, after));
+  EXPECT_EQ(*open(dir)->loadState(), after);
+  EXPECT_OK(store(*open(dir), after, State{}));
+  EXPECT_EQ(*open(dir)->loadState(), State{});
+}
+
+VmRecord vmRecord(const std::string& name) {
+  VmRecord vm;
+  vm.name = name;
+  vm.uuid = "uuid of " + name;
+  vm.spec = "{}";
+  vm.desired = "running";
+  vm.power = "PowerState/starting";
+  vm.provisioning = "Creating";
+  vm.policy = "lend";
+  vm.restarts_wanted = 2;
+  vm.restarts_done = 1;
+  vm.attempts = 3;
+  vm.deadline = 4;
+  vm.boot_id = "boot";
+  vm.addresses = "[]";
+  vm.message = "starting";
+  vm.error = "{}";
+  vm.created = 5;
+  return vm;
+}
+
+TEST(LedgerTest, VmsAndImagesAreRewrittenComeBackAndGo) {
+  const TempDir dir;
+  auto ledger = open(dir);
+  const ImageRecord image{"debian", "/srv/debian.vhd", "{}", "present", "importing",
+                          40,       1 << 30,           "ab", "",        7};
+  VmRecord stopped = vmRecord("vm1");
+  stopped.desired = "stopped";
+  write(*ledger, [&](Transaction& transaction) {
+    EXPECT_OK(transaction.putVm(vmRecord("vm1")));
+    EXPECT_OK(transaction.putVm(vmRecord("vm2")));
+    EXPECT_OK(transaction.putVm(stopped));
+    EXPECT_OK(transaction.putImage(image));
+  });
+  ledger.reset();
+  ledger = open(dir);
+  EXPECT_THAT(*ledger->vms(), ElementsAre(stopped, vmRecord("vm2")));
+  EXPECT_THAT(*ledger->images(), ElementsAre(image));
+  write(*ledger, [&](Transaction& transaction) {
+    EXPECT_OK(transaction.deleteVm("vm1"));
+    EXPECT_OK(transaction.deleteImage("debian"));
+  });
+  EXPECT_THAT(*ledger->vms(), ElementsAre(vmRecord("vm2")));
+  EXPECT_THAT(*ledger->images(), IsEmpty());
+}
+
+TEST(LedgerTest, TwoVmsNeverShareAUuid) {
+  const TempDir dir;
+  const auto ledger = open(dir);
+  VmRecord other = vmRecord("vm2");
+  other.uuid = vmRecord("vm1").uuid;
+  auto transaction = ledger->begin("twins");
+  EXPECT_OK(transaction->putVm(vmRecord("vm1")));
+  EXPECT_EQ(transaction->putVm(other).error().code, ErrorCode::Conflict);
+}
+
+TEST(LedgerTest, ALedgerOfVersion1GetsTheTablesOfVersion2AndKeepsItsContent) {
+  const TempDir dir;
+  const State state = stateWith(2);
+  EXPECT_OK(store(*open(dir), State{}, state));
+  {
+    auto database = Database::open(dir.file("ledger.db"), Database::Access::ReadWrite, "");
+    EXPECT_OK(database->run("DROP TABLE loan; DROP TABLE vm; DROP TABLE image; PRAGMA user_version = 1"));
+  }
+  const auto ledger = open(dir);
+  EXPECT_EQ(*ledger->loadState(), state);
+  EXPECT_THAT(*ledger->vms(), IsEmpty());
 }
 
 TEST(LedgerTest, SavingADifferenceWritesJustThat) {

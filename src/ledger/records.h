@@ -56,6 +56,44 @@ struct ContainerRecord {
   bool operator==(const ContainerRecord&) const = default;
 };
 
+/// Desired is 'running', 'stopped', 'deallocated' or 'deleted'; power and provisioning are the ARM family's
+/// codes
+/// ("PowerState/running", "Succeeded"); policy is 'hold', 'lend' or 'release'.
+struct VmRecord {
+  std::string name;
+  std::string uuid;
+  std::string spec;  // JSON
+  std::string desired;
+  std::string power;
+  std::string provisioning;
+  std::string policy;
+  std::int64_t restarts_wanted = 0;
+  std::int64_t restarts_done = 0;
+  std::int64_t attempts = 0;
+  std::int64_t deadline = 0;  // Of what is going on: a recall, a shutdown.
+  std::string boot_id;        // The host's boot in which it was last seen running.
+  std::string addresses;      // JSON
+  std::string message;
+  std::string error;  // JSON, or empty.
+  std::int64_t created = 0;
+  bool operator==(const VmRecord&) const = default;
+};
+
+/// Desired is 'present' or 'deleted', state 'importing', 'ready' or 'failed'.
+struct ImageRecord {
+  std::string name;
+  std::string source;  // The file it is, or was, imported from.
+  std::string spec;    // JSON
+  std::string desired;
+  std::string state;
+  int percent = 0;
+  std::int64_t virtual_bytes = 0;
+  std::string sha256;
+  std::string error;  // JSON, or empty.
+  std::int64_t created = 0;
+  bool operator==(const ImageRecord&) const = default;
+};
+
 struct OperationRecord {
   std::int64_t id = 0;
   std::string kind;

@@ -34,7 +34,7 @@ struct Table {
 };
 
 // Parents before children.
-constexpr std::array<Table, 10> kTables{{
+constexpr std::array<Table, 13> kTables{{
     {"gpu",
      "uuid, pci, position, name, memory_mib, simulated, owner_kind, owner_name, mode, health, health_reason, "
      "generation",
@@ -58,6 +58,13 @@ constexpr std::array<Table, 10> kTables{{
     {"journal", "operation, seq, step, undo, state, data", 6, "operation, seq"},
     {"event", "seq, time, kind, subject, message, data", 6, "rowid"},
     {"setting", "key, value", 2, "rowid"},
+    {"loan", "gpu, vm, recalled", 3, "rowid"},
+    {"vm",
+     "name, uuid, spec, desired, power, provisioning, policy, restarts_wanted, restarts_done, attempts, "
+     "deadline, boot_id, addresses, message, error, created",
+     16, "rowid"},
+    {"image", "name, source, spec, desired, state, percent, virtual_bytes, sha256, error, created", 10,
+     "rowid"},
 }};
 
 std::string placeholders(int count) {
@@ -117,6 +124,14 @@ Result<void> copyInOrder(Database& from, Database& to, const Table& table, Pass 
   return {};
 }
 
+/// A table of a later schema than the file's own is not lost: it never was there.
+bool isLaterTable(Database& from, const Table& table) {
+  const auto version = from.integer("PRAGMA user_version");
+  const auto there =
+      from.integer("SELECT count(*) FROM sqlite_schema WHERE name = '" + std::string(table.name) + "'");
+  return version && *version < schemaVersion() && there && *there == 0;
+}
+
 Result<Tally> copyTable(Database& from, Database& to, const Table& table) {
   Tally tally;
   TRY_VOID(copyInOrder(from, to, table, Pass::Forward, tally));
@@ -142,6 +157,7 @@ Result<void> copyAll(Database& from, Database& to, RepairReport& report) {
   // The one row of kubernetes is there already in a new ledger; what was read replaces it.
   TRY_VOID(to.run("DELETE FROM kubernetes"));
   for (const Table& table : kTables) {
+    if (isLaterTable(from, table)) continue;
     TRY(const Tally tally, copyTable(from, to, table));
     noteTable(report, table, tally);
   }
@@ -174,6 +190,7 @@ Result<void> dropUnreadable(Database& to, RepairReport& report) {
     if (changed > 0) note(report, std::to_string(changed) + " rows of the state made no sense");
   }
   TRY_VOID(to.run("DELETE FROM berth WHERE gpu NOT IN (SELECT uuid FROM gpu)"));
+  TRY_VOID(to.run("DELETE FROM loan WHERE gpu NOT IN (SELECT uuid FROM gpu)"));
   TRY_VOID(
       to.run("UPDATE kubernetes SET next_berth = max(next_berth, 1, (SELECT coalesce(max(id), 0) + 1 "
              "FROM berth))"));
@@ -187,12 +204,15 @@ State only(const State& state, const Gpu& gpu) {
   one.next_berth = state.next_berth;
   one.gpus.push_back(gpu);
   for (const Berth* berth : berthsOn(state, gpu.uuid)) one.berths.push_back(*berth);
+  if (const Loan* loan = loanOf(state, gpu.uuid)) one.loans.push_back(*loan);
   return one;
 }
 
 Result<void> quarantine(Database& to, const Gpu& gpu, const std::string& why) {
   TRY(Statement * end, to.cached("DELETE FROM berth WHERE gpu = ?"));
   TRY_VOID(end->bind(1, gpu.uuid.value).run());
+  TRY(Statement * forget, to.cached("DELETE FROM loan WHERE gpu = ?"));
+  TRY_VOID(forget->bind(1, gpu.uuid.value).run());
   TRY(Statement * mark, to.cached("UPDATE gpu SET owner_kind = 'quarantined', owner_name = ?2, generation = "
                                   "generation + 1 WHERE uuid = ?1"));
   return mark->bind(1, gpu.uuid.value).bind(2, "ledger repaired: " + why).run();

@@ -96,6 +96,14 @@ void bindBerth(Statement& statement, const Berth& berth) {
   statement.bind(11, flag(berth.best_effort));
 }
 
+Loan loanFrom(RowReader& row) {
+  Loan loan;
+  loan.gpu = GpuUuid{row.text()};
+  loan.vm = row.text();
+  loan.recalled = row.flag();
+  return loan;
+}
+
 Result<State> readState(Database& database) {
   State state;
   TRY(state.gpus, readRows(database, "gpu",
@@ -106,6 +114,7 @@ Result<State> readState(Database& database) {
                              "SELECT id, gpu, holder_kind, holder_name, whole, compute, thread_percentage, "
                              "memory_mib, compute_rung, memory_rung, best_effort FROM berth ORDER BY id",
                              berthFrom));
+  TRY(state.loans, readRows(database, "loan", "SELECT gpu, vm, recalled FROM loan ORDER BY gpu", loanFrom));
   TRY(const auto singles,
       readRows(database, "kubernetes", "SELECT enabled, kubelet_attached, next_berth FROM kubernetes",
                singlesFrom));

@@ -87,6 +87,7 @@ Result<State> readState(Database& database);
 
 Gpu gpuFrom(RowReader& row);
 Berth berthFrom(RowReader& row);
+Loan loanFrom(RowReader& row);
 void bindGpu(Statement& statement, const Gpu& gpu);
 void bindBerth(Statement& statement, const Berth& berth);
 

@@ -127,7 +127,46 @@ CREATE TABLE setting (
 ) STRICT;
 )sql";
 
-constexpr std::array<std::string_view, 1> kSteps{kVersion1};
+// Virtual machines.
+constexpr std::string_view kVersion2 = R"sql(
+CREATE TABLE loan (
+  gpu TEXT PRIMARY KEY REFERENCES gpu (uuid),
+  vm TEXT NOT NULL,
+  recalled INTEGER NOT NULL CHECK (recalled IN (0, 1))
+) STRICT;
+CREATE TABLE vm (
+  name TEXT PRIMARY KEY,
+  uuid TEXT NOT NULL UNIQUE,
+  spec TEXT NOT NULL,
+  desired TEXT NOT NULL CHECK (desired IN ('running', 'stopped', 'deallocated', 'deleted')),
+  power TEXT NOT NULL,
+  provisioning TEXT NOT NULL,
+  policy TEXT NOT NULL CHECK (policy IN ('hold', 'lend', 'release')),
+  restarts_wanted INTEGER NOT NULL,
+  restarts_done INTEGER NOT NULL,
+  attempts INTEGER NOT NULL,
+  deadline INTEGER NOT NULL,
+  boot_id TEXT NOT NULL,
+  addresses TEXT NOT NULL,
+  message TEXT NOT NULL,
+  error TEXT NOT NULL,
+  created INTEGER NOT NULL
+) STRICT;
+CREATE TABLE image (
+  name TEXT PRIMARY KEY,
+  source TEXT NOT NULL,
+  spec TEXT NOT NULL,
+  desired TEXT NOT NULL CHECK (desired IN ('present', 'deleted')),
+  state TEXT NOT NULL CHECK (state IN ('importing', 'ready', 'failed')),
+  percent INTEGER NOT NULL,
+  virtual_bytes INTEGER NOT NULL,
+  sha256 TEXT NOT NULL,
+  error TEXT NOT NULL,
+  created INTEGER NOT NULL
+) STRICT;
+)sql";
+
+constexpr std::array<std::string_view, 2> kSteps{kVersion1, kVersion2};
 
 /// Every table, index and trigger with its text, one a line.
 Result<std::string> schemaText(Database& database) {

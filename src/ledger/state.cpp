@@ -83,6 +83,11 @@ const Gpu* findGpuByText(const State& state, std::string_view text) {
   return findByUuidPrefix(state, text);
 }
 
+const Loan* loanOf(const State& state, const GpuUuid& uuid) {
+  const auto found = std::ranges::find(state.loans, uuid, &Loan::gpu);
+  return found == state.loans.end() ? nullptr : &*found;
+}
+
 std::vector<const Berth*> berthsOn(const State& state, const GpuUuid& uuid) {
   std::vector<const Berth*> berths;
   for (const Berth& berth : state.berths) {

@@ -86,9 +86,20 @@ struct Kubernetes {
   bool operator==(const Kubernetes&) const = default;
 };
 
+/// B7: a deallocated VM's claim on a GPU that others may use until it starts. Not a berth: whoever has the
+/// GPU meanwhile is its owner.
+struct Loan {
+  GpuUuid gpu;
+  std::string vm;
+  bool recalled =
+      false;  // The VM wants it back: no new berths until the loan ends or the recall is withdrawn.
+  bool operator==(const Loan&) const = default;
+};
+
 struct State {
   std::vector<Gpu> gpus;      // In index order.
   std::vector<Berth> berths;  // In id order.
+  std::vector<Loan> loans;    // By UUID; at most one for a GPU.
   Kubernetes kubernetes;
   std::int64_t next_berth = 1;
   bool operator==(const State&) const = default;
@@ -114,5 +125,7 @@ Gpu* findGpu(State& state, const GpuUuid& uuid);
 /// PCI address; nullptr when there is none.
 const Gpu* findGpuByText(const State& state, std::string_view text);
 std::vector<const Berth*> berthsOn(const State& state, const GpuUuid& uuid);
+/// The loan of a GPU; nullptr: it is not lent.
+const Loan* loanOf(const State& state, const GpuUuid& uuid);
 
 }  // namespace berth::ledger

@@ -1,4 +1,5 @@
 // Writing the ledger.
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -34,6 +35,13 @@ constexpr std::string_view kPutWorkload =
     "kind = ?2, namespace = ?3, source = ?4, spec = ?5, desired = ?6, outcome = ?7, succeeded = ?8, failed = "
     "?9, "
     "message = ?10, created = ?11";
+constexpr std::string_view kPutVm =
+    "INSERT INTO vm VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16) ON "
+    "CONFLICT "
+    "(name) DO UPDATE SET uuid = ?2, spec = ?3, desired = ?4, power = ?5, provisioning = ?6, policy = ?7, "
+    "restarts_wanted = ?8, restarts_done = ?9, attempts = ?10, deadline = ?11, boot_id = ?12, addresses = "
+    "?13, "
+    "message = ?14, error = ?15, created = ?16";
 constexpr std::string_view kPutOperation =
     "INSERT INTO operation VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) ON CONFLICT (id) DO "
     "UPDATE "
@@ -66,6 +74,22 @@ Result<void> putBerths(Impl& ledger, const std::vector<Berth>& before, const std
   return {};
 }
 
+template <typename Impl>
+Result<void> writeLoans(Impl& ledger, const std::vector<Loan>& before, const std::vector<Loan>& after) {
+  for (const Loan& loan : before) {
+    if (std::ranges::find(after, loan.gpu, &Loan::gpu) != after.end()) continue;
+    TRY_VOID(ledger.write("DELETE FROM loan WHERE gpu = ?",
+                          [&loan](Statement& statement) { statement.bind(1, loan.gpu.value); }));
+  }
+  for (const Loan& loan : after) {
+    if (std::ranges::find(before, loan) != before.end()) continue;
+    TRY_VOID(ledger.write("INSERT OR REPLACE INTO loan VALUES (?, ?, ?)", [&loan](Statement& statement) {
+      statement.bind(1, loan.gpu.value).bind(2, loan.vm).bind(3, std::int64_t{loan.recalled});
+    }));
+  }
+  return {};
+}
+
 using GpusByUuid = std::unordered_map<std::string_view, const Gpu*>;
 
 GpusByUuid byUuid(const std::vector<Gpu>& gpus) {
@@ -94,6 +118,19 @@ Result<void> deleteGpus(Impl& ledger, const std::vector<Gpu>& before, const std:
                           [&gpu](Statement& statement) { statement.bind(1, gpu.uuid.value); }));
   }
   return {};
+}
+
+void bindVm(Statement& statement, const VmRecord& vm) {
+  statement.bind(1, vm.name).bind(2, vm.uuid).bind(3, vm.spec).bind(4, vm.desired).bind(5, vm.power);
+  statement.bind(6, vm.provisioning).bind(7, vm.policy).bind(8, vm.restarts_wanted);
+  statement.bind(9, vm.restarts_done).bind(10, vm.attempts).bind(11, vm.deadline).bind(12, vm.boot_id);
+  statement.bind(13, vm.addresses).bind(14, vm.message).bind(15, vm.error).bind(16, vm.created);
+}
+
+void bindImage(Statement& statement, const ImageRecord& image) {
+  statement.bind(1, image.name).bind(2, image.source).bind(3, image.spec).bind(4, image.desired);
+  statement.bind(5, image.state).bind(6, std::int64_t{image.percent}).bind(7, image.virtual_bytes);
+  statement.bind(8, image.sha256).bind(9, image.error).bind(10, image.created);
 }
 
 void bindOperation(Statement& statement, const OperationRecord& operation) {
@@ -169,6 +206,7 @@ Result<void> Transaction::saveState(const State& before, const State& after) {
   TRY_VOID(deleteBerths(*ledger_, before.berths, after.berths));
   TRY_VOID(putGpus(*ledger_, before.gpus, after.gpus));
   TRY_VOID(putBerths(*ledger_, before.berths, after.berths));
+  TRY_VOID(writeLoans(*ledger_, before.loans, after.loans));
   TRY_VOID(deleteGpus(*ledger_, before.gpus, after.gpus));
   if (before.kubernetes == after.kubernetes && before.next_berth == after.next_berth) return {};
   return ledger_->write("UPDATE kubernetes SET enabled = ?, kubelet_attached = ?, next_berth = ?",
@@ -215,6 +253,25 @@ Result<void> Transaction::putContainer(const ContainerRecord& container) {
 Result<void> Transaction::deleteContainer(std::string_view name) {
   return ledger_->write("DELETE FROM container WHERE name = ?",
                         [name](Statement& statement) { statement.bind(1, name); });
+}
+
+Result<void> Transaction::putVm(const VmRecord& vm) {
+  return ledger_->write(kPutVm, [&vm](Statement& statement) { bindVm(statement, vm); });
+}
+
+Result<void> Transaction::deleteVm(const std::string& name) {
+  return ledger_->write("DELETE FROM vm WHERE name = ?",
+                        [&name](Statement& statement) { statement.bind(1, name); });
+}
+
+Result<void> Transaction::putImage(const ImageRecord& image) {
+  return ledger_->write("INSERT OR REPLACE INTO image VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                        [&image](Statement& statement) { bindImage(statement, image); });
+}
+
+Result<void> Transaction::deleteImage(const std::string& name) {
+  return ledger_->write("DELETE FROM image WHERE name = ?",
+                        [&name](Statement& statement) { statement.bind(1, name); });
 }
 
 Result<void> Transaction::putOperation(const OperationRecord& operation) {

@@ -19,6 +19,7 @@ std::string eventKind(const arbiter::Change& change) {
     std::string operator()(const arbiter::Revoke& /*change*/) const { return "berth.revoked"; }
     std::string operator()(const arbiter::ChangeMode& /*change*/) const { return "gpu.mode"; }
     std::string operator()(const arbiter::ChangeKubernetes& /*change*/) const { return "kubernetes"; }
+    std::string operator()(const arbiter::ChangeLoan& /*change*/) const { return "gpu.loan"; }
   };
   return std::visit(Kind{}, change);
 }
@@ -30,6 +31,7 @@ const GpuUuid* gpuOf(const arbiter::Change& change) {
     const GpuUuid* operator()(const arbiter::Revoke& change) const { return &change.berth.gpu; }
     const GpuUuid* operator()(const arbiter::ChangeMode& change) const { return &change.gpu; }
     const GpuUuid* operator()(const arbiter::ChangeKubernetes& /*change*/) const { return nullptr; }
+    const GpuUuid* operator()(const arbiter::ChangeLoan& change) const { return &change.gpu(); }
   };
   return std::visit(Gpu{}, change);
 }
