@@ -10,6 +10,7 @@
 #include <fstream>
 #include <string>
 #include <string_view>
+#include <system_error>
 
 #include "arbiter/arbiter.h"
 #include "base/error.h"
@@ -19,19 +20,29 @@ namespace {
 
 constexpr std::size_t kKiB = 1024;
 
-/// One directory for the whole run, emptied for each input.
-const std::string& directory() {
-  static const std::string path = [] {
+/// One directory for the whole run, emptied for each input and gone with the program.
+class Directory {
+ public:
+  Directory() {
     const bool memory = std::filesystem::exists("/dev/shm");
-    std::string pattern = memory ? "/dev/shm/berth-fuzz-XXXXXX" : "/tmp/berth-fuzz-XXXXXX";
-    if (::mkdtemp(pattern.data()) == nullptr) std::abort();
-    std::atexit([] {
-      std::error_code ignored;
-      std::filesystem::remove_all(directory(), ignored);
-    });
-    return pattern;
-  }();
-  return path;
+    path_ = memory ? "/dev/shm/berth-fuzz-XXXXXX" : "/tmp/berth-fuzz-XXXXXX";
+    if (::mkdtemp(path_.data()) == nullptr) std::abort();
+  }
+  ~Directory() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+  }
+  Directory(const Directory&) = delete;
+  Directory& operator=(const Directory&) = delete;
+  const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+};
+
+const std::string& directory() {
+  static const Directory directory;
+  return directory.path();
 }
 
 void empty(const std::string& dir) {
