@@ -1,10 +1,26 @@
 #include "cli/json_fields.h"
 
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdio>
+
 #include <boost/json/serialize.hpp>
 
 namespace berth::cli {
 
 namespace json = boost::json;
+
+namespace {
+
+/// "45.3", as people write it; JSON's own form of 0.0 is "0E0".
+std::string decimal(double value) {
+  std::array<char, 32> text{};
+  const int length = std::snprintf(text.data(), text.size(), "%.6g", value);
+  return {text.data(), static_cast<std::size_t>(std::max(length, 0))};
+}
+
+}  // namespace
 
 const json::value& at(const json::value& from, std::string_view path) {
   static const json::value kNull;
@@ -28,6 +44,7 @@ const json::array& list(const json::value& from, std::string_view path) {
 std::string text(const json::value& from, std::string_view path) {
   const json::value& value = at(from, path);
   if (value.is_string()) return printable(value.get_string());
+  if (value.is_double()) return decimal(value.get_double());
   if (value.is_number() || value.is_bool()) return json::serialize(value);
   return {};
 }

@@ -16,6 +16,7 @@ constexpr std::int64_t kMaxSeconds = std::int64_t{7} * 24 * 3600;
 constexpr std::int64_t kMaxGpus = 1000;
 constexpr std::int64_t kMaxPercent = 100;
 constexpr std::int64_t kMaxTail = 1'000'000;
+constexpr std::int64_t kMaxFaultValue = 999;
 
 constexpr const char* kFooter =
     "Exit status: 0 done, 1 failed or not awaited, 2 usage, 3 refused (the reasons are on stderr).\n"
@@ -312,12 +313,17 @@ class Builder {
     CLI::App& fault =
         leaf(sim, "fault", "Make a simulated GPU fail or recover", "sim fault 0 xid 79", Verb::SimFault);
     gpu(fault);
-    choice(fault.add_option("FAULT", args_.fault, "What happens to it")->required(), "xid|lost|recover");
-    number(fault.add_option("VALUE", args_.fault_value, "The XID's number, 1 to 999"), 1, 999)->type_name("");
+    choice(fault.add_option("FAULT", args_.fault, "What happens to it")->required(),
+           "xid|lost|hang|ecc|thermal|recover");
+    number(fault.add_option("VALUE", args_.fault_value,
+                            "Of xid: its number; of ecc: how many errors; of thermal: degrees Celsius"),
+           1, kMaxFaultValue)
+        ->type_name("");
     fault.callback([this] {
       args_.verb = Verb::SimFault;
-      const bool needs_value = args_.fault == "xid";
-      if (needs_value && !args_.fault_value) throw CLI::RequiredError("VALUE, the XID's number,");
+      const bool needs_value = args_.fault == "xid" || args_.fault == "ecc" || args_.fault == "thermal";
+      if (needs_value && !args_.fault_value)
+        throw CLI::RequiredError("VALUE, the number of " + args_.fault + ",");
       if (!needs_value && args_.fault_value) throw CLI::ExtrasError({std::to_string(*args_.fault_value)});
     });
     leaf(sim, "status", "What the simulated driver holds", "sim status", Verb::SimStatus);

@@ -158,6 +158,20 @@ TEST_F(NvmlDriverTest, XidsArriveAndQuietIsNoError) {
   EXPECT_EQ((*event)->data, 79U);
 }
 
+// To see which GPUs there are, NVML is initialised anew, and the set of events goes with the old one.
+TEST_F(NvmlDriverTest, EventsFromBeforeALookAtTheGpusAreStillTold) {
+  ASSERT_EQ(driver->waitEvent(std::chrono::milliseconds(5)).value(), std::nullopt);
+  nvml->events.push_back({nullptr, nvml::kEventXidCritical, 48, 0, 0});
+  nvml->events.push_back({nullptr, nvml::kEventXidCritical, 79, 0, 0});
+  ASSERT_TRUE(driver->list());
+  for (const unsigned xid : {48U, 79U}) {
+    const auto event = driver->waitEvent(std::chrono::seconds(20));
+    ASSERT_TRUE(event && *event) << xid;
+    EXPECT_EQ((*event)->data, xid);
+  }
+  EXPECT_EQ(driver->waitEvent(std::chrono::milliseconds(5)).value(), std::nullopt);
+}
+
 TEST_F(NvmlDriverTest, AFailedInitialisationIsNotRemembered) {
   nvml->init_result = nvml::kDriverNotLoaded;
   const auto none = driver->list();

@@ -1,6 +1,7 @@
 #include "gpu/nvml/nvml_worker.h"
 
 #include <array>
+#include <cstddef>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -10,6 +11,8 @@
 
 namespace berth::gpu::nvml {
 namespace {
+
+constexpr std::size_t kMostKept = 256;  // A GPU that never stops complaining is known to be ill by then.
 
 int rawMode(ComputeMode mode) {
   switch (mode) {
@@ -84,14 +87,15 @@ Result<void> Worker::setComputeMode(const GpuUuid& uuid, ComputeMode mode) {
 }
 
 Result<std::optional<GpuEvent>> Worker::pollEvent() {
+  if (!kept_.empty()) {
+    GpuEvent event = std::move(kept_.front());
+    kept_.pop_front();
+    return std::optional(std::move(event));
+  }
   TRY(const Library* const open, library());
   if (open->functions().nvmlEventSetWait_v2 == nullptr) return std::optional<GpuEvent>{};
   if (events_ == nullptr) TRY_VOID(closeIfGone(startEvents(*open)));
-  EventData data{};
-  const Return code = open->functions().nvmlEventSetWait_v2(events_, &data, 0);
-  if (code == kTimeout) return std::optional<GpuEvent>{};
-  TRY_VOID(closeIfGone(open->check(code, "nvmlEventSetWait_v2")));
-  return readEvent(*open, data);
+  return closeIfGone(nextOfSet(*open));
 }
 
 Result<const Library*> Worker::library() {
@@ -127,6 +131,22 @@ Result<void> Worker::startEvents(const Library& library) {
   return {};
 }
 
+Result<std::optional<GpuEvent>> Worker::nextOfSet(const Library& library) {
+  EventData data{};
+  const Return code = library.functions().nvmlEventSetWait_v2(events_, &data, 0);
+  if (code == kTimeout) return std::optional<GpuEvent>{};
+  TRY_VOID(library.check(code, "nvmlEventSetWait_v2"));
+  return readEvent(library, data);
+}
+
+void Worker::keepEvents() {
+  while (events_ != nullptr && kept_.size() < kMostKept) {
+    Result<std::optional<GpuEvent>> event = nextOfSet(*library_);
+    if (!event || !*event) return;
+    kept_.push_back(**std::move(event));
+  }
+}
+
 void Worker::stopEvents() {
   if (events_ != nullptr && library_ && library_->functions().nvmlEventSetFree != nullptr) {
     library_->functions().nvmlEventSetFree(events_);
@@ -134,11 +154,16 @@ void Worker::stopEvents() {
   events_ = nullptr;
 }
 
+// The new set is there before anything else is asked, so that hardly any event falls between the two.
 Result<void> Worker::reinitialise() {
+  const bool listening = events_ != nullptr;
+  keepEvents();
   stopEvents();
-  Result<void> fresh = library_->reinitialise();
-  if (!fresh) library_.reset();
-  return fresh;
+  if (Result<void> fresh = library_->reinitialise(); !fresh) {
+    library_.reset();
+    return fresh;
+  }
+  return listening ? startEvents(*library_) : Result<void>{};
 }
 
 template <typename T>

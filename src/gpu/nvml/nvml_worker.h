@@ -1,6 +1,7 @@
 // What the NVML driver keeps on its worker thread: the open library and the set of events it registered for.
 #pragma once
 
+#include <deque>
 #include <filesystem>
 #include <memory>
 #include <optional>
@@ -32,6 +33,10 @@ class Worker {
   Result<const Library*> library();
   Result<Device> find(const Library& library, const GpuUuid& uuid);
   Result<void> startEvents(const Library& library);
+  /// What the set of events holds next, without waiting.
+  Result<std::optional<GpuEvent>> nextOfSet(const Library& library);
+  /// Takes over what the set of events still holds: it is lost with the set.
+  void keepEvents();
   void stopEvents();
   Result<void> reinitialise();
   /// Passes a result on, and closes the library when the driver below it is gone, so that the next call
@@ -42,6 +47,7 @@ class Worker {
   std::filesystem::path driver_root_;
   std::unique_ptr<Library> library_;
   EventSet events_ = nullptr;
+  std::deque<GpuEvent> kept_;  // Older than whatever the set holds.
 };
 
 }  // namespace berth::gpu::nvml

@@ -177,6 +177,9 @@ Return nvmlEventSetWait_v2(EventSet /*set*/, EventData* out, unsigned /*timeout_
 }
 
 Return nvmlEventSetFree(EventSet set);
-Return nvmlEventSetFree(EventSet /*set*/) { return kSuccess; }
+Return nvmlEventSetFree(EventSet /*set*/) {
+  g_fake.events.clear();
+  return kSuccess;
+}
 
 }  // extern "C"
