@@ -30,11 +30,11 @@ struct Outcome {
 };
 
 Outcome runWith(const std::string& socket, const std::vector<std::string>& words,
-                const std::string& input = "", const std::stop_token& stop = {}) {
+                const std::string& input = "", const std::stop_token& stop = {}, bool terminal = false) {
   std::istringstream in(input);
   std::ostringstream out;
   std::ostringstream err;
-  Surroundings around{in, out, err, false, false, 80, {}, [stop] { return stop; }, "edge-1", "now"};
+  Surroundings around{in, out, err, terminal, terminal, 80, {}, [stop] { return stop; }, "edge-1", "now"};
   around.environment = [&](const char* name) {
     return std::string(name) == "BERTH_SOCKET" ? std::optional(socket) : std::nullopt;
   };
@@ -107,8 +107,14 @@ TEST(CliTest, AChangeIsFollowedToItsEndThroughARestartOfTheDaemon) {
   const Outcome outcome = runWith(api.socket(), {"apply", "-f", "-"});
   EXPECT_EQ(outcome.status, 0) << outcome.err;
   EXPECT_EQ(outcome.out, "GPU 0: free -> local\napply pods.yaml: done\n");
-  EXPECT_EQ(outcome.err, "warning: w\nop-12: 0 %\nwarning: late\n");
+  EXPECT_EQ(outcome.err, "warning: w\nwarning: late\n");
   EXPECT_EQ(api.requests().back(), "GET /api/v1/operations/op-12?wait=30\n");
+}
+
+TEST(CliTest, OnATerminalProgressIsDrawnAndTakenAwayAgain) {
+  FakeApi api({{202, kAccepted}, {200, kDone}});
+  const Outcome outcome = runWith(api.socket(), {"apply", "-f", "-"}, "", {}, true);
+  EXPECT_EQ(outcome.err, "warning: w\n\r\x1b[Kop-12: 0 %\r\x1b[Kwarning: late\n");
 }
 
 TEST(CliTest, AFailedOperationExitsWithItsErrorsStatus) {
@@ -142,7 +148,7 @@ TEST(CliTest, CtrlCDetachesAndSaysHowToFollow) {
   FakeApi api({{200, kRunning}, {200, "", false, true, [&stop] { stop.request_stop(); }}});
   const Outcome outcome = runWith(api.socket(), {"operation", "wait", "op-12"}, "", stop.get_token());
   EXPECT_EQ(outcome.status, 1);
-  EXPECT_EQ(outcome.err, "op-12: 0 %\nop-12 goes on; follow it with: berth operation wait op-12\n");
+  EXPECT_EQ(outcome.err, "op-12 goes on; follow it with: berth operation wait op-12\n");
 }
 
 TEST(CliTest, AFileOfTheLimitIsSentAndOneByteMoreIsAUsageError) {

@@ -34,17 +34,18 @@ Error stopped() { return {ErrorCode::Unavailable, "stopped", std::string(http::C
 }  // namespace
 
 void ProgressLine::show(const json::value& operation) {
+  if (!terminal_) return;
   const std::string message = text(operation, "message");
   std::string line = text(operation, "id") + ": " + text(operation, "percent") + " %";
   if (!message.empty()) line += " " + message;
-  if (terminal_ && width_ > 1 && line.size() >= width_) line.resize(width_ - 1);
+  if (width_ > 1 && line.size() >= width_) line.resize(width_ - 1);
   if (line == shown_) return;
-  out_ << (terminal_ ? "\r\x1b[K" : "") << line << (terminal_ ? "" : "\n") << std::flush;
+  out_ << "\r\x1b[K" << line << std::flush;
   shown_ = std::move(line);
 }
 
 void ProgressLine::clear() {
-  if (terminal_ && !shown_.empty()) out_ << "\r\x1b[K" << std::flush;
+  if (!shown_.empty()) out_ << "\r\x1b[K" << std::flush;
   shown_.clear();
 }
 

@@ -13,7 +13,7 @@
 
 namespace berth::cli {
 
-/// On a terminal one line that is drawn over, else a line for each piece of news. One thread at a time.
+/// On a terminal one line that is drawn over; a file or a pipe gets none. One thread at a time.
 class ProgressLine {
  public:
   ProgressLine(std::ostream& out, bool terminal, std::size_t width)
