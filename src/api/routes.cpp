@@ -351,9 +351,7 @@ class Handlers {
   }
 
   static Result<const ledger::Gpu*> gpuNamed(const Book& book, const std::string& text) {
-    const ledger::Gpu* gpu = ledger::findGpuByText(book.state, text);
-    if (gpu == nullptr) return fail(ErrorCode::NotFound, "there is no GPU \"" + text + "\" on this device");
-    return gpu;
+    return service::gpuByText(book.state, text);
   }
 
   static Result<const service::WorkloadRecord*> workloadNamed(const Book& book, const std::string& name) {

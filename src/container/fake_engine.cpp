@@ -4,11 +4,12 @@
 #include <cstdlib>
 #include <utility>
 
+#include <unistd.h>
+
 namespace berth::container {
 
 namespace {
 
-constexpr std::int64_t kFirstPid = 40000;
 constexpr int kExitOfSigterm = 128 + 15;
 
 std::chrono::system_clock::time_point timeOf(std::int64_t ticks) {
@@ -145,7 +146,7 @@ Result<void> FakeEngine::start(const ContainerId& id) {
     if (container->status.state == ContainerState::Running) return {};
     container->status.state = ContainerState::Running;
     container->status.started = timeOf(++state.ticks);
-    container->status.pid = kFirstPid + state.ticks;
+    container->status.pid = ::getpid();
     return {};
   });
 }

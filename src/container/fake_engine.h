@@ -17,6 +17,7 @@ namespace berth::container {
 /// Calls that can be made to fail.
 enum class EngineCall : std::uint8_t { Version, ImageId, Create, Start, Inspect, List, Stop, Remove, Logs };
 
+/// A running container's process is the test itself, so that who looks at it sees one that lives.
 class FakeEngine final : public Engine {
  public:
   /// An image that create() takes; all others are NotFound.

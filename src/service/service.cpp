@@ -29,15 +29,6 @@ Error noSuchWorkload(const std::string& name) {
   return Error{ErrorCode::NotFound, "there is no workload " + name, {}, {}};
 }
 
-Result<GpuUuid> gpuByText(const ledger::State& state, const std::string& text) {
-  if (const ledger::Gpu* gpu = ledger::findGpuByText(state, text)) return gpu->uuid;
-  std::vector<std::string> known;
-  for (const ledger::Gpu& gpu : state.gpus)
-    known.push_back(std::to_string(gpu.index) + " (" + gpu.uuid.value + ")");
-  return fail(ErrorCode::NotFound, "there is no GPU \"" + text + "\"; this device has " +
-                                       (known.empty() ? std::string("none") : join(known, ", ")));
-}
-
 arbiter::ContainerClaim claimOf(const manifest::Container& spec, const ContainerRecord& record) {
   arbiter::ContainerClaim claim;
   claim.holder = {ledger::HolderKind::Container, record.name};
@@ -79,6 +70,16 @@ Accepted acceptedFrom(const arbiter::Plan& plan, const ledger::State& state,
 }
 
 }  // namespace
+
+Result<const ledger::Gpu*> gpuByText(const ledger::State& state, const std::string& text) {
+  if (const ledger::Gpu* gpu = ledger::findGpuByText(state, text)) return gpu;
+  std::vector<std::string> known;
+  for (const ledger::Gpu& gpu : state.gpus) {
+    known.push_back(std::to_string(gpu.index) + " (" + gpu.uuid.value + ")");
+  }
+  return fail(ErrorCode::NotFound, "there is no GPU \"" + text + "\"; this device has " +
+                                       (known.empty() ? std::string("none") : join(known, ", ")));
+}
 
 Result<Accepted> Service::submit(Operation operation, DryRun dry_run,
                                  const std::function<Result<arbiter::Plan>(Draft&, Operation&)>& change) {
@@ -310,7 +311,8 @@ Result<Accepted> Service::releaseFromKubernetes(const std::optional<std::string>
   return submit(operation, dry_run, [&](Draft& draft, Operation& /*op*/) -> Result<arbiter::Plan> {
     arbiter::ReleaseFromKubernetes release;
     if (gpu) {
-      TRY(release.gpu, gpuByText(draft.book.state, *gpu));
+      TRY(const ledger::Gpu* named, gpuByText(draft.book.state, *gpu));
+      release.gpu = named->uuid;
     }
     return draft.decide(release, desk_.policy());
   });
@@ -320,8 +322,9 @@ Result<Accepted> Service::setMode(const std::string& gpu, ledger::Mode mode, boo
   Operation operation;
   operation.kind = "mode";
   return submit(operation, dry_run, [&](Draft& draft, Operation& op) -> Result<arbiter::Plan> {
-    TRY(const GpuUuid uuid, gpuByText(draft.book.state, gpu));
-    op.subject = "GPU " + std::to_string(ledger::findGpu(draft.book.state, uuid)->index);
+    TRY(const ledger::Gpu* named, gpuByText(draft.book.state, gpu));
+    const GpuUuid uuid = named->uuid;  // The decision replaces the state.
+    op.subject = "GPU " + std::to_string(named->index);
     op.targets = {uuid.value};
     return draft.decide(arbiter::SetMode{uuid, mode, restart}, desk_.policy());
   });

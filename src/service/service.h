@@ -35,6 +35,9 @@ struct LimitChange {
 
 enum class DryRun : bool { No, Yes };
 
+/// The GPU that people mean (ledger::findGpuByText). NotFound: none, and the message lists those there are.
+Result<const ledger::Gpu*> gpuByText(const ledger::State& state, const std::string& text);
+
 class Service {
  public:
   Service(Desk& desk, container::Engine& engine) : desk_(desk), engine_(engine) {}

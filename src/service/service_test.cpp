@@ -105,9 +105,12 @@ TEST(ServiceTest, AContainerWithoutItsGpuFilesDoesNotRun) {
   const auto applied = box.service->apply(job("a", visible("0")), "f", kReally);
   ASSERT_TRUE(applied);
   box.settle();
-  // The engine in memory has no real process, so what counts is that the refusal is reported or the process
-  // gone.
-  EXPECT_NE(box.operation(*applied).state, Operation::State::Running);
+  EXPECT_EQ(box.operation(*applied).state, Operation::State::Failed);
+  EXPECT_NE(box.operation(*applied).error->message.find("libcuda.so.1 is not mounted"), std::string::npos)
+      << box.operation(*applied).error->message;
+  EXPECT_EQ(box.stateOf("a"), "gone");
+  EXPECT_EQ(box.engine.containerCount(), 0U) << "it was started, and stopped again";
+  EXPECT_EQ(box.owners(), "free");
 }
 
 TEST(ServiceTest, ANameThatIsTakenIsRefusedAndTheSameFileIsUnchanged) {

@@ -1,0 +1,116 @@
+#include "api/routes.h"
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "http/dispatch.h"
+#include "http/testing/server_fixture.h"
+#include "service/service_testing.h"
+
+namespace berth::api {
+namespace {
+
+using http::Role;
+using http::Route;
+
+class NoLiveData final : public LiveData {
+ public:
+  MpsView mps(const ledger::Gpu& /*gpu*/) override { return {}; }
+  GpuNow now(const ledger::State& /*state*/, const ledger::Gpu& /*gpu*/) override { return {}; }
+  Result<gpu::DriverInfo> driver() override { return fail(ErrorCode::Unavailable, "no driver"); }
+  EngineView engine() override { return {}; }
+};
+
+/// Counts the faults it is asked for.
+class CountingSimulation final : public Simulation {
+ public:
+  Result<std::string> status() override { return std::string("[]"); }
+  Result<void> inject(const ledger::Gpu& /*gpu*/, const std::string& /*fault*/,
+                      const std::optional<std::int64_t>& /*value*/) override {
+    ++injected;
+    return {};
+  }
+  int injected = 0;
+};
+
+/// Who may use a route, by the rule of docs/api.md: looking is for everyone, changing for operators, breaking
+/// (a simulated GPU) for the owner.
+Role roleByRule(const Route& route) {
+  if (route.pattern == "/api/v1/sim/faults") return Role::Owner;
+  return route.method == "GET" ? Role::Reader : Role::Operator;
+}
+
+class RoutesTest : public ::testing::Test {
+ protected:
+  /// The status that a caller of `role` gets; the request names things that are not there.
+  int call(const Route& route, Role role, const std::string& body = "{}") {
+    http::ServerRequest request;
+    request.method = route.method;
+    request.path = route.pattern;
+    for (const char* name : {"id", "name"}) {
+      if (route.pattern.find("{" + std::string(name) + "}") != std::string::npos)
+        request.params[name] = "none";
+    }
+    request.body = body;
+    return http::dispatch(route, http::testing::FixedAuthenticator(role), {}, request).status;
+  }
+  const Route& routeOf(const std::string& method, const std::string& pattern) const {
+    const auto found = std::ranges::find_if(
+        routes_, [&](const Route& route) { return route.method == method && route.pattern == pattern; });
+    if (found == routes_.end()) throw std::runtime_error("no route " + method + " " + pattern);
+    return *found;
+  }
+
+  service::testing::Box box_{2};
+  NoLiveData live_;
+  CountingSimulation simulation_;
+  const std::vector<Route> routes_ = routes({*box_.service, live_, simulation_});
+};
+
+TEST_F(RoutesTest, EveryRouteIsOpenToItsRoleAndThoseAboveAndClosedToThoseBelow) {
+  ASSERT_GT(routes_.size(), 20U);
+  for (const Route& route : routes_) {
+    SCOPED_TRACE(route.method + " " + route.pattern);
+    EXPECT_EQ(route.role, roleByRule(route));
+    for (const Role role : {Role::Reader, Role::Operator, Role::Owner}) {
+      const int status = call(route, role);
+      if (role < roleByRule(route)) {
+        EXPECT_EQ(status, 403) << http::name(role);
+      } else {
+        EXPECT_NE(status, 403) << http::name(role);
+        EXPECT_LT(status, 500) << http::name(role);
+      }
+    }
+  }
+}
+
+TEST_F(RoutesTest, WhoIsNotLetInChangesNothing) {
+  const Route& fault = routeOf("POST", "/api/v1/sim/faults");
+  const std::string body = R"({"gpu": "0", "fault": "lost"})";
+  EXPECT_EQ(call(fault, Role::Operator, body), 403);
+  EXPECT_EQ(simulation_.injected, 0);
+  EXPECT_EQ(call(fault, Role::Owner, body), 200);
+  EXPECT_EQ(simulation_.injected, 1);
+
+  const Route& enable = routeOf("POST", "/api/v1/kubernetes/enable");
+  EXPECT_EQ(call(enable, Role::Reader), 403);
+  EXPECT_EQ(box_.owners(), "free,free");
+  EXPECT_EQ(call(enable, Role::Operator), 202);
+  EXPECT_EQ(box_.owners(), "kubernetes,kubernetes");
+}
+
+TEST_F(RoutesTest, ALookAtAGpuThatIsNotThereListsThoseThatAre) {
+  http::ServerRequest request;
+  request.params["id"] = "7";
+  const auto response = http::dispatch(routeOf("GET", "/api/v1/gpus/{id}"),
+                                       http::testing::FixedAuthenticator(Role::Reader), {}, request);
+  EXPECT_EQ(response.status, 404);
+  EXPECT_NE(response.body.find("this device has 0 (GPU-00000000), 1 (GPU-00000001)"), std::string::npos)
+      << response.body;
+}
+
+}  // namespace
+}  // namespace berth::api
