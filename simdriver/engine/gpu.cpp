@@ -92,6 +92,8 @@ void LockedGpu::bringUpToDate() {
     gpu.epoch_ns = epoch;
   }
   const auto device_now = static_cast<std::uint64_t>(now - epoch);
+  // A copy may be as old as the last change: who is dead now must not work on in it until now.
+  if (file_.access() == Access::Snapshot) reap();
   if (gpu.health.hung != 0 || gpu.health.lost != 0) {
     model_.stallUntil(device_now);
   } else {

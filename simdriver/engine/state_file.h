@@ -72,6 +72,7 @@ class StateFile {
   const std::string& pciBusId() const { return pci_bus_id_; }
   const std::string& serial() const { return serial_; }
   std::uint32_t index() const { return index_; }
+  Access access() const { return access_; }
   const std::filesystem::path& path() const { return path_; }
   /// True in a child of the process that opened the file: its locks are not the child's.
   bool inherited() const;

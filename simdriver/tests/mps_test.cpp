@@ -15,7 +15,8 @@ namespace {
 using ::testing::Pair;
 using ::testing::UnorderedElementsAre;
 
-constexpr const char* kNbodyMemory = "reserve 2621440";
+constexpr const char* kNbodyMemory =
+    "reserve 1966080";  // Three arrays of 16 bytes for each of 40,960 bodies.
 constexpr uid_t kNobody = 65534;
 
 class SimMpsTest : public ::testing::Test {

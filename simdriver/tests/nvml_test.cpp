@@ -1,5 +1,7 @@
 // NVML and the engine against each other, with real processes on the GPU.
+#include <chrono>
 #include <csignal>
+#include <map>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -14,7 +16,8 @@ using ::testing::IsEmpty;
 using ::testing::Pair;
 using ::testing::UnorderedElementsAre;
 
-constexpr const char* kNbodyMemory = "reserve 2621440";  // 2.5 MiB, what n-body takes.
+constexpr const char* kNbodyMemory =
+    "reserve 1966080";  // Three arrays of 16 bytes for each of 40,960 bodies.
 constexpr unsigned int kExclusiveProcess = 3;
 
 TEST(SimNvmlTest, TheLibrarySaysThatItIsTheSimulatedDriver) {
@@ -109,6 +112,52 @@ TEST(SimNvmlTest, ABusyGpuShowsUtilisationOfTheProcessThatCausesIt) {
   EXPECT_GE(load.gpu, 99U);
   EXPECT_GT(power, 60'000U);
   EXPECT_LE(power, 70'000U);
+}
+
+using Load = std::map<pid_t, unsigned int>;
+
+/// What NVML says of the last window, once it is `wanted`; its last answer when that never comes.
+Load loadOnce(const Nvml& nvml, const Load& wanted) {
+  Load load;
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  while (load != wanted && std::chrono::steady_clock::now() < deadline) {
+    ::usleep(10'000);
+    load = nvml.processLoad(nvml.device());
+  }
+  return load;
+}
+
+// Two that always have work take turns: of twice 2000 + 199 us each works 2000 (profiles.txt: slice and
+// switch), which is 45.5 %, shown as 45 or 46 by where the window begins. One without work has nothing, one
+// left alone everything.
+TEST(SimNvmlTest, ProcessesThatTakeTurnsShowTheirSlicesAndTheOneThatStaysShowsAll) {
+  const Box box;
+  const Nvml nvml;
+  const auto first = box.openedClient();
+  const auto second = box.openedClient();
+  const auto idle = box.openedClient();
+  ASSERT_EQ(first->status("queue 600000"), Status::Ok);
+  ASSERT_EQ(second->status("queue 600000"), Status::Ok);
+  const Load turns{{first->pid(), 45}, {second->pid(), 45}, {idle->pid(), 0}};
+  EXPECT_EQ(loadOnce(nvml, turns), turns);
+
+  second->kill();
+
+  const Load all{{first->pid(), 100}, {idle->pid(), 0}};
+  EXPECT_EQ(loadOnce(nvml, all), all);
+}
+
+TEST(SimNvmlTest, LoadOfProcessesIsNotToldTwiceForOneTimeAndNeverIntoTooLittleRoom) {
+  const Box box;
+  const Nvml nvml;
+  const auto client = box.openedClient();
+  unsigned int count = 0;
+  constexpr const char* kName = "nvmlDeviceGetProcessUtilization";
+  nvmlProcessUtilizationSample_t* none = nullptr;
+  EXPECT_EQ(nvml.call(kName, nvml.device(), none, &count, 0ULL), NVML_ERROR_INSUFFICIENT_SIZE);
+  EXPECT_EQ(count, 1U);
+  EXPECT_EQ(nvml.call(kName, nvml.device(), none, &count, ~0ULL), NVML_ERROR_NOT_FOUND);
+  EXPECT_EQ(count, 0U) << "nothing is newer than that time";
 }
 
 struct EventData {

@@ -185,6 +185,15 @@ std::map<pid_t, std::uint64_t> Nvml::processes(nvmlDevice_t device, bool mps_onl
   return found;
 }
 
+std::map<pid_t, unsigned int> Nvml::processLoad(nvmlDevice_t device) const {
+  std::array<nvmlProcessUtilizationSample_t, 128> samples{};
+  unsigned int count = samples.size();
+  EXPECT_EQ(call("nvmlDeviceGetProcessUtilization", device, samples.data(), &count, 0ULL), NVML_SUCCESS);
+  std::map<pid_t, unsigned int> found;
+  for (unsigned int i = 0; i < count; ++i) found[static_cast<pid_t>(samples[i].pid)] = samples[i].smUtil;
+  return found;
+}
+
 void Nvml::reinitialise() const {
   EXPECT_EQ(call("nvmlShutdown"), NVML_SUCCESS);
   EXPECT_EQ(call("nvmlInit_v2"), NVML_SUCCESS);

@@ -87,6 +87,8 @@ class Nvml {
   std::uint64_t usedMib(nvmlDevice_t device) const;
   /// Memory in MiB by pid.
   std::map<pid_t, std::uint64_t> processes(nvmlDevice_t device, bool mps_only = false) const;
+  /// Share of the SMs in percent by pid, as nvmlDeviceGetProcessUtilization tells it.
+  std::map<pid_t, unsigned int> processLoad(nvmlDevice_t device) const;
   void reinitialise() const;
 
  private:

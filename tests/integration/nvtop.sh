@@ -101,6 +101,7 @@ expect_shown "their load and memory" \
 expect_shown "clocks, heat and power" \
   'GPU 1590MHz MEM 5001MHz TEMP +[0-9]+.C .*POW +69 / +70 W +GPU 1770MHz MEM 6251MHz TEMP +[0-9]+.C .*POW +59 / +60 W'
 say "two jobs share a GPU in time, one has one to itself"
+expect_shown "the memory that is published for this job" "^ *${jobs[0]} .* 109MiB "
 expect_process "${jobs[0]}" 0 '(4[5-9]|5[0-5])'
 expect_process "${jobs[1]}" 0 '(4[5-9]|5[0-5])'
 expect_process "${jobs[2]}" 1 '100'

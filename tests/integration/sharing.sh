@@ -21,10 +21,11 @@ within() {
   fi
 }
 
-# Runs the file's two jobs to their end; the results in $first and $second.
-run_jobs() { # FILE NAME1 NAME2
+# Runs the file's two jobs to their end; the results in $first and $second. Each has so much memory while it runs.
+run_jobs() { # FILE NAME1 NAME2 MIB
   expect_status 0 berth apply -f "$1"
   expect_json 'map(.berths | length) == [2, 0]' berth gpu list
+  expect_soon "[.processes[] | select(.name | test(\"nbody\")) | .memoryMiB] == [$4, $4]" gpu show 0
   expect_soon 'map(.state) == ["succeeded", "succeeded"]' berth workload list
   expect_json 'all(.[].containers[]; .exitCode == 0)' berth workload list
   first=$(gflops "$2")
@@ -39,7 +40,7 @@ none_left() {
 
 start_daemon t4:2 || finish
 say "time-sliced"
-run_jobs "$k8s/k8-gpusharing.yaml" cuda-sample1 cuda-sample2
+run_jobs "$k8s/k8-gpusharing.yaml" cuda-sample1 cuda-sample2 109
 within "time-sliced, first" "$first" 1969 59
 within "time-sliced, second" "$second" 1969 59
 sliced=$first
@@ -50,14 +51,14 @@ none_left
 say "under MPS"
 expect_status 0 berth mps start
 expect_soon 'map(.state) == ["running", "running"]' berth mps status
-run_jobs "$k8s/k8-gpusharing.yaml" cuda-sample1 cuda-sample2
+run_jobs "$k8s/k8-gpusharing.yaml" cuda-sample1 cuda-sample2 107
 within "MPS, first" "$first" 2165 65
 within "MPS, second" "$second" 2165 65
 awk -v a="$sliced" -v b="$first" 'BEGIN {printf "-- MPS gives %+.1f %%\n", (b / a - 1) * 100}'
 expect_status 0 berth delete -f "$k8s/k8-gpusharing.yaml"
 
 say "20 % each"
-run_jobs "$k8s/k8-gpusharing-mps20.ADAPTED.yaml" cuda-sample1-mps20 cuda-sample2-mps20
+run_jobs "$k8s/k8-gpusharing-mps20.ADAPTED.yaml" cuda-sample1-mps20 cuda-sample2-mps20 107
 within "20 %, first" "$first" 866 87
 within "20 %, second" "$second" 866 87
 expect_status 0 berth delete -f "$k8s/k8-gpusharing-mps20.ADAPTED.yaml"
