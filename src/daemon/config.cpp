@@ -104,18 +104,23 @@ std::string placeOf(const std::string& file, const YAML::Mark& mark) {
   return file + ":" + std::to_string(mark.line + 1);
 }
 
+Result<const Setter*> setterOf(const std::string& key) {
+  const auto found = setters().find(key);
+  if (found == setters().end()) {
+    return fail(ErrorCode::InvalidArgument, "there is no setting \"" + key + "\"");
+  }
+  return &found->second;
+}
+
 Result<Config> readMap(const YAML::Node& root, const std::string& file, Config config) {
   for (const auto& entry : root) {
     const std::string where = placeOf(file, entry.first.Mark());
     const std::string key = entry.first.Scalar();
-    const auto setter = setters().find(key);
-    if (setter == setters().end()) {
-      return fail(ErrorCode::InvalidArgument, where + ": there is no setting \"" + key + "\"");
-    }
+    TRY(const Setter* const setter, setterOf(key).during(where));
     if (!entry.second.IsScalar()) {
       return fail(ErrorCode::InvalidArgument, where + " " + key + ": a single value is expected");
     }
-    TRY_VOID(setter->second(config, entry.second.Scalar()).during(where + " " + key));
+    TRY_VOID((*setter)(config, entry.second.Scalar()).during(where + " " + key));
   }
   return config;
 }
@@ -123,7 +128,8 @@ Result<Config> readMap(const YAML::Node& root, const std::string& file, Config c
 }  // namespace
 
 Result<Config> setOption(const std::string& key, const std::string& value, Config config) {
-  TRY_VOID(setters().at(key)(config, value).during(key));
+  TRY(const Setter* const setter, setterOf(key));
+  TRY_VOID((*setter)(config, value).during(key));
   return config;
 }
 

@@ -33,7 +33,8 @@ struct Config {
 /// value that is none. Pure.
 Result<Config> parseConfig(std::string_view text, const std::string& file, Config config);
 
-/// Sets one option of the command line by its key in the file. InvalidArgument: "--simulate: ...".
+/// Sets one option of the command line by its key in the file. InvalidArgument: "simulate: ...",
+/// or there is no such key.
 Result<Config> setOption(const std::string& key, const std::string& value, Config config);
 
 /// "t4:2" as profile and count; InvalidArgument for a count outside 1 to 8.

@@ -1,5 +1,6 @@
 // Property: whatever bytes lie where the ledger and its log should be, opening does not crash. It either
-// gives a state that can be read and keeps A1, or an error; and what repair makes of damage can be opened.
+// gives a state that can be read and keeps A1, or an error; what the service reads of the rows is a book or
+// an error; and what repair makes of damage can be opened.
 //
 // Input: the log's length in KiB as one byte, then the log, then the database.
 #include <algorithm>
@@ -10,38 +11,20 @@
 #include <fstream>
 #include <string>
 #include <string_view>
-#include <system_error>
 
 #include "arbiter/arbiter.h"
 #include "base/error.h"
+#include "fuzz_directory.h"
 #include "ledger/ledger.h"
+#include "service/rows.h"
 
 namespace {
 
 constexpr std::size_t kKiB = 1024;
 
-/// One directory for the whole run, emptied for each input and gone with the program.
-class Directory {
- public:
-  Directory() {
-    const bool memory = std::filesystem::exists("/dev/shm");
-    path_ = memory ? "/dev/shm/berth-fuzz-XXXXXX" : "/tmp/berth-fuzz-XXXXXX";
-    if (::mkdtemp(path_.data()) == nullptr) std::abort();
-  }
-  ~Directory() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  Directory(const Directory&) = delete;
-  Directory& operator=(const Directory&) = delete;
-  const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
-};
-
+/// One for the whole run, emptied for each input.
 const std::string& directory() {
-  static const Directory directory;
+  static const berth::fuzz::Directory directory;
   return directory.path();
 }
 
@@ -64,6 +47,7 @@ bool checkOpen(const std::string& dir) {
   static_cast<void>((*ledger)->containers());
   static_cast<void>((*ledger)->operations(100));
   static_cast<void>((*ledger)->events(0, 100));
+  static_cast<void>(berth::service::readBook(**ledger));
   return true;
 }
 
