@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Proves that a bare Debian 12 needs nothing but git and sudo: makes one in a folder, clones this repository into it
-# (what is committed, on the present branch) and runs `./dev demo --once` and `./dev test` inside. For people, not for CI: it
-# downloads some hundred packages and builds everything. Needs root and mmdebstrap or debootstrap.
+# (what is committed, on the present branch), with the folder `shared` beside it where this checkout has one, and runs
+# `./dev demo --once` and `./dev test` inside. For people, not for CI: it downloads some hundred packages and builds
+# everything. Needs root and mmdebstrap or debootstrap.
 #
 #   fresh-machine.sh [DIR]     DIR, which must not exist, is kept; without it a temporary folder is used and removed
 #
@@ -83,6 +84,7 @@ mount_into() {
 make_root
 mount_into
 git clone -q --no-hardlinks "$source_dir" "$root/root/berth"
+if [ -d "$source_dir/../shared" ]; then cp -rL "$source_dir/../shared" "$root/root/shared"; fi
 inside bash -c 'cd /root/berth && ./dev demo --once'
 inside bash -c 'cd /root/berth && ./dev test'
 echo "fresh-machine: the demo and the tests succeed on a bare Debian 12"
