@@ -17,8 +17,10 @@ class FailPoint {
   virtual void cross(std::string_view name, std::int64_t number) = 0;
 };
 
-/// What berthd uses: with BERTH_FAILPOINT=n in the environment, kills this process (SIGKILL) at the n-th
-/// crossing. nullptr when the variable is not set or no number above 0. Call before threads start.
+/// What berthd uses, by BERTH_FAILPOINT in the environment. A number n above 0: kills this process (SIGKILL)
+/// at the n-th crossing. An absolute path of a folder: each crossing adds the line "<number> <name>" to its
+/// file `crossings`, emptied here, and the one whose number stands in its file `kill-at` kills; so a test can
+/// choose while the daemon runs. nullptr: not set, or neither. Call before threads start.
 std::unique_ptr<FailPoint> failPointFromEnvironment();
 
 }  // namespace berth::ledger

@@ -101,6 +101,25 @@ TEST(RecoveryTest, AKillAroundAnyCommitLosesNothingThatWasCommitted) {
   }
 }
 
+TEST(RecoveryTest, AFolderListsTheCrossingsAndNamesTheOneToDieAtWhileTheProgramRuns) {
+  const TempDir dir;
+  const TempDir folder;
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::setenv("BERTH_FAILPOINT", folder.path().c_str(), 1);
+    const auto fail_point = failPointFromEnvironment();
+    fail_point->cross("store:before", 1);
+    writeFile(folder.path() + "/kill-at", "3\n");
+    fail_point->cross("store:after", 2);
+    fail_point->cross("store:before", 3);
+    ::_exit(0);
+  }
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+  EXPECT_EQ(readFile(folder.path() + "/crossings"), "1 store:before\n2 store:after\n3 store:before\n");
+}
+
 TEST(RecoveryTest, WithoutTheVariableOrWithNonsenseThereIsNoFailPoint) {
   ::unsetenv("BERTH_FAILPOINT");
   EXPECT_EQ(failPointFromEnvironment(), nullptr);
