@@ -1,11 +1,22 @@
 #include "arena.h"
 
+#include <array>
 #include <iterator>
+#include <string>
+#include <string_view>
 #include <utility>
 
+#include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 namespace berth::sim::cu {
+namespace {
+
+constexpr int kSizeSeals = F_SEAL_SHRINK | F_SEAL_GROW;
+
+}  // namespace
 
 Mapping::Mapping(Mapping&& other) noexcept
     : base_(std::exchange(other.base_, nullptr)), bytes_(std::exchange(other.bytes_, 0)) {}
@@ -29,16 +40,31 @@ std::optional<Mapping> mapShared(int fd, std::uint64_t offset, std::size_t bytes
 }
 
 std::optional<UniqueFd> makeMemoryFile(const char* name, std::uint64_t bytes) {
-  UniqueFd file(::memfd_create(name, MFD_CLOEXEC));
+  UniqueFd file(::memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING));
   if (!file.valid() || ::ftruncate(file.get(), static_cast<off_t>(bytes)) != 0) return std::nullopt;
+  if (::fcntl(file.get(), F_ADD_SEALS, kSizeSeals | F_SEAL_SEAL) != 0) return std::nullopt;
   return file;
+}
+
+std::optional<std::uint64_t> sizeOfMemoryFile(int fd, const char* name) {
+  const int seals = ::fcntl(fd, F_GET_SEALS);
+  if (seals < 0 || (seals & kSizeSeals) != kSizeSeals) return std::nullopt;
+  std::array<char, 128> link{};
+  const std::string path = "/proc/self/fd/" + std::to_string(fd);
+  const ssize_t length = ::readlink(path.c_str(), link.data(), link.size());
+  const std::string wanted = std::string("/memfd:") + name + " (deleted)";
+  if (length < 0 || std::string_view(link.data(), static_cast<std::size_t>(length)) != wanted)
+    return std::nullopt;
+  struct stat status{};
+  if (::fstat(fd, &status) != 0 || status.st_size <= 0) return std::nullopt;
+  return static_cast<std::uint64_t>(status.st_size);
 }
 
 std::size_t roundUp(std::size_t value, std::size_t step) { return (value + step - 1) / step * step; }
 
 std::unique_ptr<Arena> Arena::make(std::size_t bytes) {
   for (; bytes >= kLeastBytes; bytes /= 2) {
-    std::optional<UniqueFd> file = makeMemoryFile("berth-sim-device-memory", bytes);
+    std::optional<UniqueFd> file = makeMemoryFile(kArenaFile, bytes);
     if (!file) continue;
     std::optional<Mapping> map = mapShared(file->get(), 0, bytes);
     if (map) return std::unique_ptr<Arena>(new Arena(*std::move(file), *std::move(map)));

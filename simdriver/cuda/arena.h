@@ -37,8 +37,17 @@ class Mapping {
 
 /// Shared mapping of `bytes` of `fd` at `offset` (page-aligned), read and write.
 std::optional<Mapping> mapShared(int fd, std::uint64_t offset, std::size_t bytes);
-/// An unlinked memory file of `bytes`, close-on-exec.
+/// An unlinked memory file of `bytes`, close-on-exec, that can neither shrink nor grow: whoever maps it is
+/// safe from those it is shared with.
 std::optional<UniqueFd> makeMemoryFile(const char* name, std::uint64_t bytes);
+
+/// The size of a memory file of that name that another process made by makeMemoryFile; nothing for any other.
+std::optional<std::uint64_t> sizeOfMemoryFile(int fd, const char* name);
+
+/// Names of memory files, which say what they hold.
+inline constexpr const char* kArenaFile = "berth-sim-device-memory";
+inline constexpr const char* kPhysicalFile = "berth-sim-physical-memory";
+inline constexpr const char* kEventFile = "berth-sim-event";
 
 std::size_t roundUp(std::size_t value, std::size_t step);
 

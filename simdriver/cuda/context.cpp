@@ -97,6 +97,13 @@ CUresult synchronize(Driver& driver, const std::shared_ptr<Context>& context) {
 
 }  // namespace
 
+// The first forms take the same arguments as the second.
+BERTH_CUDA_API cuCtxCreate(CUcontext* context, unsigned flags, CUdevice device) {
+  return create(context, flags, device);
+}
+BERTH_CUDA_API cuCtxDestroy(CUcontext context) { return destroy(context); }
+BERTH_CUDA_API cuCtxPushCurrent(CUcontext context) { return push(context); }
+BERTH_CUDA_API cuCtxPopCurrent(CUcontext* context) { return pop(context); }
 BERTH_CUDA_API cuCtxCreate_v2(CUcontext* context, unsigned flags, CUdevice device) {
   return create(context, flags, device);
 }
@@ -235,6 +242,30 @@ BERTH_CUDA_API cuCtxSetSharedMemConfig(unsigned config) {
 }
 BERTH_CUDA_API cuCtxResetPersistingL2Cache() {
   return inContext([](Driver&, const std::shared_ptr<Context>&) { return CUDA_SUCCESS; });
+}
+
+BERTH_CUDA_API cuCtxAttach(CUcontext* out, unsigned flags) {
+  return initialised([&](Driver& driver) -> CUresult {
+    if (out == nullptr || flags != 0) return CUDA_ERROR_INVALID_VALUE;
+    if (driver.currentHandle() == 0) return CUDA_ERROR_INVALID_CONTEXT;
+    *out = handleOf<CUcontext>(driver.currentHandle());
+    return CUDA_SUCCESS;
+  });
+}
+
+// SMs are shared by MPS for whole processes; a context of its own number is not offered.
+BERTH_CUDA_API cuCtxGetExecAffinity(void* affinity, unsigned type) {
+  return inContext([&](Driver&, const std::shared_ptr<Context>&) {
+    return affinity == nullptr || type != 0 ? CUDA_ERROR_INVALID_VALUE : CUDA_ERROR_UNSUPPORTED_EXEC_AFFINITY;
+  });
+}
+BERTH_CUDA_API cuDeviceGetExecAffinitySupport(int* supported, unsigned type, CUdevice device) {
+  return initialised([&](Driver& driver) -> CUresult {
+    if (supported == nullptr || type != 0) return CUDA_ERROR_INVALID_VALUE;
+    if (driver.device(device) == nullptr) return CUDA_ERROR_INVALID_DEVICE;
+    *supported = 0;
+    return CUDA_SUCCESS;
+  });
 }
 
 BERTH_CUDA_API cuDevicePrimaryCtxRetain(CUcontext* out, CUdevice ordinal) {

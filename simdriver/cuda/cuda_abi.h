@@ -26,6 +26,7 @@ using CUgraph = struct CUgraph_st*;
 using CUgraphNode = struct CUgraphNode_st*;
 using CUgraphExec = struct CUgraphExec_st*;
 using CUuserObject = struct CUuserObject_st*;
+using CUlinkState = struct CUlinkState_st*;
 using CUmemoryPool = struct CUmemPoolHandle_st*;
 using CUexternalMemory = struct CUextMemory_st*;
 using CUmemGenericAllocationHandle = unsigned long long;
@@ -153,6 +154,7 @@ enum CUdevice_attribute : unsigned {
   CU_DEVICE_ATTRIBUTE_CAN_MAP_HOST_MEMORY = 19,
   CU_DEVICE_ATTRIBUTE_SURFACE_ALIGNMENT = 30,
   CU_DEVICE_ATTRIBUTE_CONCURRENT_KERNELS = 31,
+  CU_DEVICE_ATTRIBUTE_ECC_ENABLED = 32,
   CU_DEVICE_ATTRIBUTE_PCI_BUS_ID = 33,
   CU_DEVICE_ATTRIBUTE_PCI_DEVICE_ID = 34,
   CU_DEVICE_ATTRIBUTE_MEMORY_CLOCK_RATE = 36,
@@ -176,6 +178,7 @@ enum CUdevice_attribute : unsigned {
   CU_DEVICE_ATTRIBUTE_COMPUTE_PREEMPTION_SUPPORTED = 90,
   CU_DEVICE_ATTRIBUTE_CAN_USE_HOST_POINTER_FOR_REGISTERED_MEM = 91,
   CU_DEVICE_ATTRIBUTE_COOPERATIVE_LAUNCH = 95,
+  CU_DEVICE_ATTRIBUTE_COOPERATIVE_MULTI_DEVICE_LAUNCH = 96,
   CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN = 97,
   CU_DEVICE_ATTRIBUTE_HOST_REGISTER_SUPPORTED = 99,
   CU_DEVICE_ATTRIBUTE_VIRTUAL_MEMORY_MANAGEMENT_SUPPORTED = 102,
@@ -312,9 +315,23 @@ inline constexpr unsigned kMemHostRegisterFlagsMask = 0x0f;
 inline constexpr unsigned kMemHandleTypeNone = 0;
 inline constexpr unsigned kMemHandleTypePosixFd = 1;
 inline constexpr unsigned kMemLocationDevice = 1;
+inline constexpr unsigned kMemLocationHost = 2;
+inline constexpr unsigned kMemAccessNone = 0;
+inline constexpr unsigned kMemAccessRead = 1;
+inline constexpr unsigned kMemAccessReadWrite = 3;
 inline constexpr unsigned kMemAllocationPinned = 1;
-inline constexpr unsigned kArray3dLayered = 1;
-inline constexpr unsigned kArray3dCubemap = 4;
+inline constexpr unsigned kArray3dLayered = 0x01;
+inline constexpr unsigned kArray3dSurface = 0x02;
+inline constexpr unsigned kArray3dCubemap = 0x04;
+inline constexpr unsigned kArray3dGather = 0x08;
+inline constexpr unsigned kArray3dDepth = 0x10;
+inline constexpr unsigned kArray3dColour = 0x20;
+inline constexpr unsigned kIpcLazyPeerAccess = 1;
+inline constexpr unsigned kExternalMemoryDedicated = 1;
+inline constexpr unsigned kWaitValueGreaterOrEqual = 0;
+inline constexpr unsigned kWaitValueEqual = 1;
+inline constexpr unsigned kWaitValueAnd = 2;
+inline constexpr unsigned kWaitValueNor = 3;
 inline constexpr unsigned kExternalMemoryOpaqueFd = 1;
 inline constexpr unsigned kProcAddressPerThreadStream = 2;
 inline constexpr std::uintptr_t kStreamLegacy = 1;
@@ -555,6 +572,25 @@ struct CUmemAllocationProp {
     unsigned short usage;
     unsigned char reserved[4];
   } allocFlags;
+};
+
+struct CUDA_ARRAY_MEMORY_REQUIREMENTS {
+  std::size_t size;
+  std::size_t alignment;
+  unsigned reserved[4];
+};
+
+/// One operation of cuStreamBatchMemOp.
+union CUstreamBatchMemOpParams {
+  unsigned operation;
+  struct {
+    unsigned operation;
+    CUdeviceptr address;
+    std::uint64_t value;
+    unsigned flags;
+    CUdeviceptr alias;
+  } value;
+  std::uint64_t pad[6];
 };
 
 struct CUmemAccessDesc {

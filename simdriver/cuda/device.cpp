@@ -140,6 +140,9 @@ int deviceAttribute(const VisibleGpu& gpu, unsigned attribute) {
     case CU_DEVICE_ATTRIBUTE_VIRTUAL_MEMORY_MANAGEMENT_SUPPORTED:
     case CU_DEVICE_ATTRIBUTE_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR_SUPPORTED:
     case CU_DEVICE_ATTRIBUTE_MEMORY_POOLS_SUPPORTED:
+    case CU_DEVICE_ATTRIBUTE_IPC_EVENT_SUPPORTED:
+    case CU_DEVICE_ATTRIBUTE_COOPERATIVE_MULTI_DEVICE_LAUNCH:
+    case CU_DEVICE_ATTRIBUTE_ECC_ENABLED:
     case CU_DEVICE_ATTRIBUTE_UNIFIED_FUNCTION_POINTERS:
       return 1;
     default:
@@ -317,6 +320,42 @@ BERTH_CUDA_API cuDeviceGetLuid(char* luid, unsigned* mask, CUdevice) {
   // LUIDs are Windows'.
   if (luid == nullptr || mask == nullptr) return CUDA_ERROR_INVALID_VALUE;
   return CUDA_ERROR_NOT_SUPPORTED;
+}
+
+BERTH_CUDA_API cuDeviceGetTexture1DLinearMaxWidth(std::size_t* width, unsigned, unsigned channels,
+                                                  CUdevice device) {
+  constexpr std::size_t kMaxElements = std::size_t{1} << 27;
+  return initialised([&](Driver& driver) -> CUresult {
+    if (width == nullptr || channels == 0) return CUDA_ERROR_INVALID_VALUE;
+    if (driver.device(device) == nullptr) return CUDA_ERROR_INVALID_DEVICE;
+    *width = kMaxElements / channels;
+    return CUDA_SUCCESS;
+  });
+}
+
+// Graphs have no memory of their own here, so there is nothing to count or to trim.
+BERTH_CUDA_API cuDeviceGetGraphMemAttribute(CUdevice device, unsigned attribute, void* value) {
+  constexpr unsigned kLastAttribute = 3;
+  return initialised([&](Driver& driver) -> CUresult {
+    if (value == nullptr || attribute > kLastAttribute) return CUDA_ERROR_INVALID_VALUE;
+    if (driver.device(device) == nullptr) return CUDA_ERROR_INVALID_DEVICE;
+    const std::uint64_t none = 0;
+    std::memcpy(value, &none, sizeof(none));
+    return CUDA_SUCCESS;
+  });
+}
+BERTH_CUDA_API cuDeviceGraphMemTrim(CUdevice device) {
+  return initialised([&](Driver& driver) {
+    return driver.device(device) != nullptr ? CUDA_SUCCESS : CUDA_ERROR_INVALID_DEVICE;
+  });
+}
+
+// Profilers attach by other ways; a program may still mark where it wants to be watched.
+BERTH_CUDA_API cuProfilerStart() {
+  return initialised([](Driver&) { return CUDA_SUCCESS; });
+}
+BERTH_CUDA_API cuProfilerStop() {
+  return initialised([](Driver&) { return CUDA_SUCCESS; });
 }
 
 BERTH_CUDA_API cuDeviceCanAccessPeer(int* can_access, CUdevice from, CUdevice to) {

@@ -1,10 +1,13 @@
 #include "driver.h"
 
 #include <algorithm>
+#include <iterator>
+#include <utility>
 
 #include <pthread.h>
 
 #include "graph.h"
+#include "shared_event.h"
 
 namespace berth::sim::cu {
 namespace {
@@ -138,12 +141,13 @@ void Driver::destroyContext(const std::shared_ptr<Context>& context) {
   streams.takeIf(owned);
   events.takeIf(owned);
   external.takeIf(owned);
+  arrays.takeIf(owned);
+  mipmaps.takeIf(owned);
   for (const std::shared_ptr<Module>& module : modules.takeIf(owned)) {
     for (const auto& [name, handle] : module->functions) functions.take(handle);
   }
   // The engine takes a session's memory back as a whole; here the address ranges go.
   for (const std::shared_ptr<Allocation>& allocation : addresses.takeOfContext(context.get())) {
-    arrays.takeIf([&](const Array& array) { return array.allocation == allocation; });
     giveBack(*allocation);
   }
   context->host_calls.reset();
@@ -207,26 +211,76 @@ std::shared_ptr<Stream> Driver::threadStream(const std::shared_ptr<Context>& con
   return stream;
 }
 
+CUresult Driver::place(const std::shared_ptr<Context>& context, std::size_t bytes, std::size_t alignment,
+                       std::uint64_t charged, const std::shared_ptr<Allocation>& allocation) {
+  allocation->base = arena_->allocate(bytes, alignment);
+  allocation->bytes = bytes;
+  allocation->device = context->device;
+  allocation->context = context;
+  allocation->charged = charged;
+  if (allocation->base != nullptr && addresses.add(allocation)) return CUDA_SUCCESS;
+  giveBack(*allocation);
+  return CUDA_ERROR_OUT_OF_MEMORY;
+}
+
 CUresult Driver::allocate(const std::shared_ptr<Context>& context, std::size_t bytes, MemoryKind kind,
                           std::shared_ptr<Allocation>& made, std::size_t alignment) {
   if (bytes == 0) return CUDA_ERROR_INVALID_VALUE;
   if (bytes > Arena::kDefaultBytes) return CUDA_ERROR_OUT_OF_MEMORY;
   auto allocation = std::make_shared<Allocation>();
+  allocation->kind = kind;
   const std::uint64_t charged = kind == MemoryKind::Pinned ? 0 : roundUp(bytes, kDeviceAlignment);
   if (charged != 0) {
-    const Status status = context->session->reserve(charged);
+    Status status = context->session->reserve(charged);
+    if (status == Status::OutOfMemory) {
+      for (const std::shared_ptr<MemoryPool>& pool : pools.all()) trim(*pool, 0);
+      status = context->session->reserve(charged);
+    }
     if (status != Status::Ok) return toResult(status);
   }
-  allocation->base = arena_->allocate(bytes, alignment);
-  allocation->bytes = bytes;
-  allocation->kind = kind;
-  allocation->device = context->device;
-  allocation->context = context;
-  allocation->charged = charged;
-  if (allocation->base == nullptr || !addresses.add(allocation)) {
-    giveBack(*allocation);
-    return CUDA_ERROR_OUT_OF_MEMORY;
+  const CUresult result = place(context, bytes, alignment, charged, allocation);
+  if (result == CUDA_SUCCESS) made = std::move(allocation);
+  return result;
+}
+
+CUresult Driver::allocateFromPool(const std::shared_ptr<Context>& context,
+                                  const std::shared_ptr<MemoryPool>& pool, std::size_t bytes,
+                                  std::shared_ptr<Allocation>& made) {
+  if (bytes == 0) return CUDA_ERROR_INVALID_VALUE;
+  if (bytes > Arena::kDefaultBytes) return CUDA_ERROR_OUT_OF_MEMORY;
+  const std::uint64_t charged = roundUp(bytes, kDeviceAlignment);
+  std::uint64_t taken = 0;
+  {
+    const std::lock_guard lock(pool->mutex);
+    if (pool->max_size != 0 && charged > pool->max_size - std::min(pool->max_size, pool->used))
+      return CUDA_ERROR_OUT_OF_MEMORY;
+    std::uint64_t& kept = pool->kept[context->handle];
+    taken = std::min(kept, charged);
+    kept -= taken;
+    pool->used += charged;
   }
+  auto allocation = std::make_shared<Allocation>();
+  allocation->pool = pool;
+  allocation->context = context;
+  allocation->charged = taken;
+  Status status = charged == taken ? Status::Ok : context->session->reserve(charged - taken);
+  if (status == Status::OutOfMemory) {
+    for (const std::shared_ptr<MemoryPool>& other : pools.all()) trim(*other, 0);
+    status = context->session->reserve(charged - taken);
+  }
+  if (status != Status::Ok) {
+    giveBack(*allocation);
+    const std::lock_guard lock(pool->mutex);
+    pool->used -= std::min(pool->used, charged - taken);
+    return toResult(status);
+  }
+  const CUresult result = place(context, bytes, kDeviceAlignment, charged, allocation);
+  if (result != CUDA_SUCCESS) return result;
+  const std::lock_guard lock(pool->mutex);
+  pool->used_high = std::max(pool->used_high, pool->used);
+  std::uint64_t reserved = pool->used;
+  for (const auto& [handle, kept] : pool->kept) reserved += kept;
+  pool->reserved_high = std::max(pool->reserved_high, reserved);
   made = std::move(allocation);
   return CUDA_SUCCESS;
 }
@@ -235,16 +289,56 @@ void Driver::giveBack(Allocation& allocation) {
   if (allocation.base != nullptr && arena_->contains(allocation.base))
     arena_->free(allocation.base, allocation.bytes);
   const std::shared_ptr<Context> context = allocation.context.lock();
-  if (context && allocation.charged != 0) context->session->release(allocation.charged);
-  allocation.charged = 0;
-  if (!allocation.pool) return;
-  const std::lock_guard lock(allocation.pool->mutex);
-  allocation.pool->used -= std::min<std::uint64_t>(allocation.pool->used, allocation.bytes);
+  const std::uint64_t charged = std::exchange(allocation.charged, 0);
+  if (allocation.pool) {
+    const std::lock_guard lock(allocation.pool->mutex);
+    allocation.pool->used -= std::min(allocation.pool->used, charged);
+    if (context && context->alive) allocation.pool->kept[context->handle] += charged;
+  } else if (context && charged != 0) {
+    context->session->release(charged);
+  }
+}
+
+void Driver::trim(MemoryPool& pool, std::uint64_t keep) {
+  const std::lock_guard lock(pool.mutex);
+  std::uint64_t reserved = pool.used;
+  for (const auto& [handle, kept] : pool.kept) reserved += kept;
+  for (auto entry = pool.kept.begin(); entry != pool.kept.end();) {
+    const std::uint64_t excess = reserved - std::min(reserved, keep);
+    const std::uint64_t given = std::min(entry->second, excess);
+    const std::shared_ptr<Context> context = contexts.find(entry->first);
+    if (context && given != 0) context->session->release(given);
+    entry->second -= given;
+    reserved -= given;
+    entry = entry->second == 0 || !context ? pool.kept.erase(entry) : std::next(entry);
+  }
+}
+
+void Driver::trimPools(int device) {
+  for (const std::shared_ptr<MemoryPool>& pool : pools.all()) {
+    if (pool->device != device) continue;
+    std::uint64_t threshold = 0;
+    {
+      const std::lock_guard lock(pool->mutex);
+      if (pool->kept.empty()) continue;
+      threshold = pool->release_threshold;
+    }
+    trim(*pool, threshold);
+  }
+}
+
+std::shared_ptr<Context> Driver::contextOn(int device) {
+  if (std::shared_ptr<Context> mine = contexts.find(currentHandle()); mine && mine->device == device)
+    return mine;
+  for (std::shared_ptr<Context>& context : contexts.all()) {
+    if (context->device == device) return context;
+  }
+  return nullptr;
 }
 
 PhysicalMemory::~PhysicalMemory() {
   const std::shared_ptr<Context> owner = context.lock();
-  if (owner && charged) owner->session->release(bytes);
+  if (owner && owner->alive && charged) owner->session->release(bytes);
 }
 
 Graph::~Graph() {

@@ -80,8 +80,17 @@ class Driver {
   /// Device memory of the context, charged to its session and listed. `pool` may be null.
   CUresult allocate(const std::shared_ptr<Context>& context, std::size_t bytes, MemoryKind kind,
                     std::shared_ptr<Allocation>& made, std::size_t alignment = kDeviceAlignment);
-  /// Gives back what an allocation holds; it is out of the table already.
+  /// The same from a pool, whose unused memory is taken first.
+  CUresult allocateFromPool(const std::shared_ptr<Context>& context, const std::shared_ptr<MemoryPool>& pool,
+                            std::size_t bytes, std::shared_ptr<Allocation>& made);
+  /// Gives back what an allocation holds; it is out of the table already. Memory of a pool goes to the pool.
   void giveBack(Allocation& allocation);
+  /// Gives a pool's unused memory back to the device, down to `keep` bytes reserved in all.
+  void trim(MemoryPool& pool, std::uint64_t keep);
+  /// trim() to the release threshold for all pools of the device: what a synchronisation does.
+  void trimPools(int device);
+  /// A living context on the device, the calling thread's if it is on it; null when there is none.
+  std::shared_ptr<Context> contextOn(int device);
 
   Arena& arena() { return *arena_; }
 
@@ -101,16 +110,24 @@ class Driver {
   HandleTable<GraphNode> graph_nodes{14};
   HandleTable<GraphExec> graph_execs{15};
   HandleTable<UserObject> user_objects{16};
+  HandleTable<Link> links{17};
   CaptureList captures;
   AddressTable addresses;
 
   /// Numbers of things that CUDA identifies by number (contexts, captures).
   std::uint64_t nextId() { return next_id_.fetch_add(1); }
   /// Address space kept by cuMemAddressReserve: base to bytes.
+  struct Reservation {
+    Mapping mapping;
+    std::size_t bytes = 0;
+  };
   std::mutex reservations_mutex;
-  std::map<std::uintptr_t, Mapping> reservations;
+  std::map<std::uintptr_t, Reservation> reservations;
 
  private:
+  CUresult place(const std::shared_ptr<Context>& context, std::size_t bytes, std::size_t alignment,
+                 std::uint64_t charged, const std::shared_ptr<Allocation>& allocation);
+
   std::unique_ptr<Engine> engine_;
   std::vector<std::unique_ptr<Device>> devices_;
   std::unique_ptr<Arena> arena_;

@@ -2,6 +2,7 @@
 #include "cuda_api.h"
 #include "entry.h"
 #include "execute.h"
+#include "shared_event.h"
 
 namespace berth::sim::cu {
 namespace {
@@ -87,6 +88,10 @@ BERTH_CUDA_API cuEventCreate(CUevent* out, unsigned flags) {
     auto event = std::make_shared<Event>();
     event->context = context;
     event->flags = flags;
+    if ((flags & kEventInterprocess) != 0) {
+      event->shared = SharedEvent::make();
+      if (!event->shared) return CUDA_ERROR_OPERATING_SYSTEM;
+    }
     *out = handleOf<CUevent>(driver.events.add(std::move(event)));
     return CUDA_SUCCESS;
   });
@@ -97,6 +102,7 @@ BERTH_CUDA_API cuEventDestroy_v2(CUevent event) {
     return driver.events.take(numberOf(event)) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_HANDLE;
   });
 }
+BERTH_CUDA_API cuEventDestroy(CUevent event) { return cuEventDestroy_v2(event); }
 
 BERTH_CUDA_API cuEventRecord(CUevent event, CUstream stream) { return record(event, stream, 0); }
 BERTH_CUDA_API cuEventRecord_ptsz(CUevent event, CUstream stream) {
@@ -111,8 +117,9 @@ BERTH_CUDA_API cuEventRecordWithFlags_ptsz(CUevent event, CUstream stream, unsig
 
 BERTH_CUDA_API cuEventQuery(CUevent handle) {
   if (const CUresult result = forbidWhileCapturing(); result != CUDA_SUCCESS) return result;
-  return withPlace(handle, [](const Event&, const Place& place) -> CUresult {
+  return withPlace(handle, [](const Event& event, const Place& place) -> CUresult {
     if (const Status fault = place.context->session->fault(); fault != Status::Ok) return toResult(fault);
+    if (event.shared) return event.shared->done() ? CUDA_SUCCESS : CUDA_ERROR_NOT_READY;
     return !place.recorded || place.context->session->done(place.ticket) ? CUDA_SUCCESS
                                                                          : CUDA_ERROR_NOT_READY;
   });
@@ -120,8 +127,11 @@ BERTH_CUDA_API cuEventQuery(CUevent handle) {
 
 BERTH_CUDA_API cuEventSynchronize(CUevent handle) {
   if (const CUresult result = forbidWhileCapturing(); result != CUDA_SUCCESS) return result;
-  return withPlace(handle, [](const Event&, const Place& place) -> CUresult {
-    return place.recorded ? toResult(place.context->session->wait(place.ticket)) : CUDA_SUCCESS;
+  return withPlace(handle, [](const Event& event, const Place& place) -> CUresult {
+    if (event.shared) return event.shared->wait();
+    const Status status = place.recorded ? place.context->session->wait(place.ticket) : Status::Ok;
+    if (Driver* driver = Driver::get()) driver->trimPools(place.context->device);
+    return toResult(status);
   });
 }
 

@@ -6,6 +6,7 @@
 #include "copy.h"
 #include "graph.h"
 #include "known_kernels.h"
+#include "shared_event.h"
 
 namespace berth::sim::cu {
 namespace {
@@ -58,6 +59,7 @@ CUresult runKernel(Driver& driver, Context& context, const KernelLaunch& launch)
 }
 
 CUresult awaitEvent(Context& context, Stream& stream, Event& event) {
+  if (event.shared) return event.shared->wait();  // There is no ticket across processes
   const std::shared_ptr<Context> owner = event.context.lock();
   Ticket ticket;
   {
@@ -70,6 +72,13 @@ CUresult awaitEvent(Context& context, Stream& stream, Event& event) {
   if (owner.get() == &context) return toResult(context.session->waitFor(stream.engine_stream, ticket));
   // Another device's time: there is no ticket across sessions, so the caller waits.
   return toResult(owner->session->wait(ticket));
+}
+
+/// Tells other processes of a record now, and of its end when the work before it is done.
+void recordShared(Context& context, const Event& event, const Ticket& ticket) {
+  if (!event.shared) return;
+  const std::uint64_t number = event.shared->record();
+  context.host_calls->queue({ticket, [shared = event.shared, number] { shared->complete(number); }});
 }
 
 CUresult effect(Driver& driver, Context& context, Stream& stream, const Operation& operation,
@@ -93,6 +102,7 @@ CUresult effect(Driver& driver, Context& context, Stream& stream, const Operatio
                           return CUDA_SUCCESS;
                         },
                         [&](const RecordEvent& record) {
+                          recordShared(context, *record.event, ticket);
                           const std::lock_guard lock(record.event->mutex);
                           record.event->recorded = true;
                           record.event->ticket = ticket;
@@ -167,6 +177,16 @@ CUresult submit(Driver& driver, const std::shared_ptr<Context>& context,
   return performLocked(driver, *context, *stream, operation, ticket);
 }
 
+namespace {
+
+/// What every synchronisation ends with.
+CUresult settled(Context& context) {
+  if (Driver* driver = Driver::get()) driver->trimPools(context.device);
+  return toResult(context.session->fault());
+}
+
+}  // namespace
+
 CUresult waitForStream(Context& context, Stream& stream) {
   {
     const std::lock_guard lock(stream.mutex);
@@ -179,14 +199,14 @@ CUresult waitForStream(Context& context, Stream& stream) {
     if (status != Status::Ok) return toResult(status);
   }
   context.host_calls->drain(stream.engine_stream);
-  return toResult(context.session->fault());
+  return settled(context);
 }
 
 CUresult waitForAll(Context& context) {
   const Status status = context.session->waitAll();
   if (status != Status::Ok) return toResult(status);
   context.host_calls->drainAll();
-  return toResult(context.session->fault());
+  return settled(context);
 }
 
 CUresult queryStream(Context& context, Stream& stream) {

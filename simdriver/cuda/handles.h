@@ -60,6 +60,14 @@ class HandleTable {
     return taken;
   }
 
+  /// Every object there is.
+  std::vector<std::shared_ptr<Object>> all() const {
+    std::vector<std::shared_ptr<Object>> objects;
+    const std::lock_guard lock(mutex_);
+    for (const auto& [handle, object] : objects_) objects.push_back(object);
+    return objects;
+  }
+
  private:
   static constexpr std::uintptr_t kStep = 16;
 

@@ -1,5 +1,6 @@
 #include "library.h"
 
+#include <algorithm>
 #include <string_view>
 
 #include "cuda_api.h"
@@ -27,6 +28,29 @@ CUresult addLibrary(Driver& driver, CUlibrary* out, PtxModule ptx) {
   library->ptx = std::move(ptx);
   *out = handleOf<CUlibrary>(driver.libraries.add(std::move(library)));
   return CUDA_SUCCESS;
+}
+
+template <typename Fn>
+CUresult onLibrary(CUlibrary handle, Fn&& fn) noexcept {
+  return initialised([&](Driver& driver) -> CUresult {
+    const std::shared_ptr<Library> library = driver.libraries.find(numberOf(handle));
+    return library ? fn(driver, library) : CUDA_ERROR_INVALID_HANDLE;
+  });
+}
+
+/// The handle of a kernel, made on first use; 0 when the library has none of that name.
+std::uintptr_t kernelOf(Driver& driver, const std::shared_ptr<Library>& library, std::string_view name) {
+  const std::lock_guard lock(library->mutex);
+  const auto known = library->kernels.find(name);
+  if (known != library->kernels.end()) return known->second;
+  const auto found = std::ranges::find(library->ptx.kernels, name, &PtxKernel::name);
+  if (found == library->ptx.kernels.end()) return 0;
+  auto kernel = std::make_shared<Kernel>();
+  kernel->library = library;
+  kernel->name = name;
+  const std::uintptr_t number = driver.kernels.add(std::move(kernel));
+  library->kernels.emplace(name, number);
+  return number;
 }
 
 }  // namespace
@@ -76,27 +100,29 @@ BERTH_CUDA_API cuLibraryUnload(CUlibrary handle) {
 }
 
 BERTH_CUDA_API cuLibraryGetKernel(CUkernel* out, CUlibrary handle, const char* name) {
-  return initialised([&](Driver& driver) -> CUresult {
+  return onLibrary(handle, [&](Driver& driver, const std::shared_ptr<Library>& library) -> CUresult {
     if (out == nullptr || name == nullptr) return CUDA_ERROR_INVALID_VALUE;
-    const std::shared_ptr<Library> library = driver.libraries.find(numberOf(handle));
-    if (!library) return CUDA_ERROR_INVALID_HANDLE;
-    const std::lock_guard lock(library->mutex);
-    const auto known = library->kernels.find(std::string_view(name));
-    if (known != library->kernels.end()) {
-      *out = handleOf<CUkernel>(known->second);
-      return CUDA_SUCCESS;
-    }
-    for (const PtxKernel& candidate : library->ptx.kernels) {
-      if (candidate.name != name) continue;
-      auto kernel = std::make_shared<Kernel>();
-      kernel->library = library;
-      kernel->name = name;
-      const std::uintptr_t number = driver.kernels.add(std::move(kernel));
-      library->kernels.emplace(name, number);
-      *out = handleOf<CUkernel>(number);
-      return CUDA_SUCCESS;
-    }
-    return CUDA_ERROR_NOT_FOUND;
+    const std::uintptr_t kernel = kernelOf(driver, library, name);
+    if (kernel == 0) return CUDA_ERROR_NOT_FOUND;
+    *out = handleOf<CUkernel>(kernel);
+    return CUDA_SUCCESS;
+  });
+}
+
+BERTH_CUDA_API cuLibraryGetKernelCount(unsigned* count, CUlibrary handle) {
+  return onLibrary(handle, [&](Driver&, const std::shared_ptr<Library>& library) -> CUresult {
+    if (count == nullptr) return CUDA_ERROR_INVALID_VALUE;
+    *count = static_cast<unsigned>(library->ptx.kernels.size());
+    return CUDA_SUCCESS;
+  });
+}
+
+BERTH_CUDA_API cuLibraryEnumerateKernels(CUkernel* out, unsigned count, CUlibrary handle) {
+  return onLibrary(handle, [&](Driver& driver, const std::shared_ptr<Library>& library) -> CUresult {
+    if (out == nullptr || count == 0) return CUDA_ERROR_INVALID_VALUE;
+    for (unsigned i = 0; i < count && i < library->ptx.kernels.size(); ++i)
+      out[i] = handleOf<CUkernel>(kernelOf(driver, library, library->ptx.kernels[i].name));
+    return CUDA_SUCCESS;
   });
 }
 
@@ -122,6 +148,18 @@ BERTH_CUDA_API cuLibraryGetGlobal(CUdeviceptr* pointer, std::size_t* bytes, CUli
   return result == CUDA_SUCCESS ? cuModuleGetGlobal_v2(pointer, bytes, module, name) : result;
 }
 
+// PTX has no managed variables and no functions that hosts and devices share.
+BERTH_CUDA_API cuLibraryGetManaged(CUdeviceptr* pointer, std::size_t*, CUlibrary library, const char* name) {
+  return onLibrary(library, [&](Driver&, const std::shared_ptr<Library>&) {
+    return pointer == nullptr || name == nullptr ? CUDA_ERROR_INVALID_VALUE : CUDA_ERROR_NOT_FOUND;
+  });
+}
+BERTH_CUDA_API cuLibraryGetUnifiedFunction(void** function, CUlibrary library, const char* name) {
+  return onLibrary(library, [&](Driver&, const std::shared_ptr<Library>&) {
+    return function == nullptr || name == nullptr ? CUDA_ERROR_INVALID_VALUE : CUDA_ERROR_NOT_FOUND;
+  });
+}
+
 BERTH_CUDA_API cuKernelGetFunction(CUfunction* out, CUkernel kernel) {
   return inContext([&](Driver& driver, const std::shared_ptr<Context>& context) -> CUresult {
     if (out == nullptr) return CUDA_ERROR_INVALID_VALUE;
@@ -141,6 +179,18 @@ BERTH_CUDA_API cuKernelGetAttribute(int* value, unsigned attribute, CUkernel ker
 
 BERTH_CUDA_API cuKernelSetAttribute(unsigned attribute, int value, CUkernel kernel, CUdevice) {
   return cuFuncSetAttribute(handleOf<CUfunction>(numberOf(kernel)), attribute, value);
+}
+
+BERTH_CUDA_API cuFuncGetParamInfo(CUfunction function, std::size_t index, std::size_t* offset,
+                                  std::size_t* bytes);
+BERTH_CUDA_API cuFuncSetCacheConfig(CUfunction function, unsigned config);
+
+BERTH_CUDA_API cuKernelGetParamInfo(CUkernel kernel, std::size_t index, std::size_t* offset,
+                                    std::size_t* bytes) {
+  return cuFuncGetParamInfo(handleOf<CUfunction>(numberOf(kernel)), index, offset, bytes);
+}
+BERTH_CUDA_API cuKernelSetCacheConfig(CUkernel kernel, unsigned config, CUdevice) {
+  return cuFuncSetCacheConfig(handleOf<CUfunction>(numberOf(kernel)), config);
 }
 
 BERTH_CUDA_API cuKernelGetName(const char** name, CUkernel handle) {

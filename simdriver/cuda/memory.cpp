@@ -11,8 +11,10 @@ namespace {
 
 constexpr std::size_t kPitchAlignment = 512;
 
+/// What cuMemFree takes: also buffers in external memory, which the program frees as its own.
 bool isDeviceMemory(const Allocation& allocation) {
-  return allocation.kind == MemoryKind::Device || allocation.kind == MemoryKind::Managed;
+  return allocation.kind == MemoryKind::Device || allocation.kind == MemoryKind::Managed ||
+         allocation.external != nullptr;
 }
 bool isPinned(const Allocation& allocation) { return allocation.kind == MemoryKind::Pinned; }
 
@@ -70,6 +72,7 @@ CUresult freeBase(const void* base, bool (*kind)(const Allocation&)) {
     if (const std::shared_ptr<Context> owner = allocation->context.lock())
       result = toResult(owner->session->waitAll());
     driver.giveBack(*allocation);
+    driver.trimPools(allocation->device);
     return result;
   });
 }
@@ -150,6 +153,25 @@ void putUnknown(unsigned attribute, void* out) {
     default:
       put(out, std::uint64_t{0});
   }
+}
+
+/// Advice is not kept: whatever a range is asked, no advice was given.
+CUresult rangeAttribute(Driver& driver, void* data, std::size_t size, unsigned attribute, CUdeviceptr pointer,
+                        std::size_t bytes) {
+  constexpr unsigned kReadMostly = 1;
+  constexpr unsigned kAccessedBy = 3;
+  constexpr unsigned kLastAttribute = 8;
+  constexpr int kNoDevice = -2;
+  if (data == nullptr || attribute == 0 || attribute > kLastAttribute || size == 0 || size % sizeof(int) != 0)
+    return CUDA_ERROR_INVALID_VALUE;
+  if (attribute != kAccessedBy && size != sizeof(int)) return CUDA_ERROR_INVALID_VALUE;
+  const std::shared_ptr<Allocation> found = driver.addresses.find(addressOf(pointer));
+  if (!found || found->kind != MemoryKind::Managed || bytes == 0 ||
+      !driver.addresses.covers(addressOf(pointer), bytes))
+    return CUDA_ERROR_INVALID_VALUE;
+  for (std::size_t i = 0; i < size / sizeof(int); ++i)
+    put(static_cast<int*>(data) + i, attribute == kReadMostly ? 0 : kNoDevice);
+  return CUDA_SUCCESS;
 }
 
 }  // namespace
@@ -293,6 +315,43 @@ BERTH_CUDA_API cuMemPrefetchAsync_ptsz(CUdeviceptr pointer, std::size_t bytes, C
                                        CUstream stream) {
   return cuMemPrefetchAsync(pointer, bytes, device,
                             stream == nullptr ? handleOf<CUstream>(kStreamPerThread) : stream);
+}
+
+// The second forms name places, of which only devices and the host's memory exist.
+BERTH_CUDA_API cuMemAdvise_v2(CUdeviceptr pointer, std::size_t bytes, unsigned advice, CUmemLocation place) {
+  if (place.type != kMemLocationDevice && place.type != kMemLocationHost && place.type != 0)
+    return CUDA_ERROR_INVALID_VALUE;
+  return cuMemAdvise(pointer, bytes, advice, place.id);
+}
+BERTH_CUDA_API cuMemPrefetchAsync_v2(CUdeviceptr pointer, std::size_t bytes, CUmemLocation place,
+                                     unsigned flags, CUstream stream) {
+  if (flags != 0 || (place.type != kMemLocationDevice && place.type != kMemLocationHost))
+    return CUDA_ERROR_INVALID_VALUE;
+  return cuMemPrefetchAsync(pointer, bytes, place.id, stream);
+}
+BERTH_CUDA_API cuMemPrefetchAsync_v2_ptsz(CUdeviceptr pointer, std::size_t bytes, CUmemLocation place,
+                                          unsigned flags, CUstream stream) {
+  return cuMemPrefetchAsync_v2(pointer, bytes, place, flags,
+                               stream == nullptr ? handleOf<CUstream>(kStreamPerThread) : stream);
+}
+
+BERTH_CUDA_API cuMemRangeGetAttribute(void* data, std::size_t size, unsigned attribute, CUdeviceptr pointer,
+                                      std::size_t bytes) {
+  return inContext([&](Driver& driver, const std::shared_ptr<Context>&) {
+    return rangeAttribute(driver, data, size, attribute, pointer, bytes);
+  });
+}
+BERTH_CUDA_API cuMemRangeGetAttributes(void** data, std::size_t* sizes, unsigned* attributes,
+                                       std::size_t count, CUdeviceptr pointer, std::size_t bytes) {
+  return inContext([&](Driver& driver, const std::shared_ptr<Context>&) -> CUresult {
+    if (data == nullptr || sizes == nullptr || attributes == nullptr || count == 0)
+      return CUDA_ERROR_INVALID_VALUE;
+    for (std::size_t i = 0; i < count; ++i) {
+      const CUresult result = rangeAttribute(driver, data[i], sizes[i], attributes[i], pointer, bytes);
+      if (result != CUDA_SUCCESS) return result;
+    }
+    return CUDA_SUCCESS;
+  });
 }
 
 }  // namespace berth::sim::cu

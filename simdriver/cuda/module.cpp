@@ -60,16 +60,21 @@ CUresult parseImage(const void* image, PtxModule& ptx) {
   return length > kMaxPtxBytes ? CUDA_ERROR_INVALID_IMAGE : parseText({text, length}, ptx);
 }
 
-CUresult parseImageFile(const char* path, PtxModule& ptx) {
+CUresult readImageFile(const char* path, std::string& bytes) {
   const std::unique_ptr<std::FILE, CloseFile> file(std::fopen(path, "re"));
   if (!file) return CUDA_ERROR_FILE_NOT_FOUND;
-  std::string text;
   char chunk[65536];
   for (std::size_t got = 0; (got = std::fread(chunk, 1, sizeof(chunk), file.get())) != 0;) {
-    text.append(chunk, got);
-    if (text.size() > kMaxPtxBytes) return CUDA_ERROR_INVALID_IMAGE;
+    bytes.append(chunk, got);
+    if (bytes.size() > kMaxPtxBytes) return CUDA_ERROR_INVALID_IMAGE;
   }
-  return parseImage(text.c_str(), ptx);
+  return CUDA_SUCCESS;
+}
+
+CUresult parseImageFile(const char* path, PtxModule& ptx) {
+  std::string bytes;
+  const CUresult result = readImageFile(path, bytes);
+  return result == CUDA_SUCCESS ? parseImage(bytes.c_str(), ptx) : result;
 }
 
 CUresult loadModule(Driver& driver, const std::shared_ptr<Context>& context, const PtxModule& ptx,
@@ -181,6 +186,21 @@ BERTH_CUDA_API cuModuleGetFunctionCount(unsigned* count, CUmodule handle) {
   });
 }
 
+BERTH_CUDA_API cuModuleEnumerateFunctions(CUfunction* out, unsigned count, CUmodule handle) {
+  return inContext([&](Driver& driver, const std::shared_ptr<Context>&) -> CUresult {
+    const std::shared_ptr<Module> module = driver.modules.find(numberOf(handle));
+    if (!module) return CUDA_ERROR_INVALID_HANDLE;
+    if (out == nullptr || count == 0) return CUDA_ERROR_INVALID_VALUE;
+    for (unsigned i = 0; i < count && i < module->ptx.kernels.size(); ++i) {
+      std::uintptr_t function = 0;
+      const CUresult result = functionOf(driver, module, module->ptx.kernels[i].name, function);
+      if (result != CUDA_SUCCESS) return result;
+      out[i] = handleOf<CUfunction>(function);
+    }
+    return CUDA_SUCCESS;
+  });
+}
+
 BERTH_CUDA_API cuModuleGetGlobal_v2(CUdeviceptr* pointer, std::size_t* bytes, CUmodule handle,
                                     const char* name) {
   return inContext([&](Driver& driver, const std::shared_ptr<Context>&) -> CUresult {
@@ -257,6 +277,13 @@ BERTH_CUDA_API cuFuncSetCacheConfig(CUfunction handle, unsigned config) {
   return inContext([&](Driver& driver, const std::shared_ptr<Context>& context) -> CUresult {
     if (!findFunction(driver, context, handle)) return CUDA_ERROR_INVALID_HANDLE;
     return config <= 3 ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+  });
+}
+
+BERTH_CUDA_API cuFuncSetSharedMemConfig(CUfunction handle, unsigned config) {
+  return inContext([&](Driver& driver, const std::shared_ptr<Context>& context) -> CUresult {
+    if (!findFunction(driver, context, handle)) return CUDA_ERROR_INVALID_HANDLE;
+    return config <= 2 ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
   });
 }
 

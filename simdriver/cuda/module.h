@@ -1,6 +1,7 @@
 // Modules: PTX text into kernels and variables.
 #pragma once
 
+#include <string>
 #include <string_view>
 
 #include "driver.h"
@@ -14,7 +15,9 @@ CUresult loadModule(Driver& driver, const std::shared_ptr<Context>& context, con
 CUresult unloadModule(Driver& driver, std::uintptr_t handle);
 /// Reads an image in memory whose length the ABI does not tell: PTX text, ended by a zero byte.
 CUresult parseImage(const void* image, PtxModule& ptx);
-/// The same from a file.
+/// The bytes of an image file, with a limit on their number.
+CUresult readImageFile(const char* path, std::string& bytes);
+/// parseImage() of a file.
 CUresult parseImageFile(const char* path, PtxModule& ptx);
 /// The handle of a kernel in a module, made on first use; CUDA_ERROR_NOT_FOUND.
 CUresult functionOf(Driver& driver, const std::shared_ptr<Module>& module, std::string_view name,

@@ -29,6 +29,8 @@ struct Context;
 struct Stream;
 struct Graph;
 struct GraphNode;
+struct ExternalMemory;
+class SharedEvent;
 
 /// A stream that is being captured into a graph. Streams that joined by an event share it.
 struct Capture {
@@ -71,6 +73,7 @@ struct Event {
   Ticket ticket;
   std::shared_ptr<Capture> capture;
   std::vector<std::shared_ptr<GraphNode>> captured_after;
+  std::shared_ptr<SharedEvent> shared;  // Of an event that several processes use
 };
 
 /// A `cuLaunchHostFunc` or callback that waits for its turn.
@@ -127,6 +130,8 @@ struct Context {
   std::set<std::uintptr_t> peers;  // Contexts whose memory this one may reach
 };
 
+/// A pool's memory is charged to the contexts that allocated it. What is freed stays charged, ready for the
+/// next allocation, until a synchronisation finds more of it than the release threshold.
 struct MemoryPool {
   int device = 0;
   bool owned_by_driver = false;  // A device's default pool
@@ -136,11 +141,14 @@ struct MemoryPool {
   std::uint64_t release_threshold = 0;
   std::uint64_t used = 0;
   std::uint64_t used_high = 0;
+  std::uint64_t reserved_high = 0;
   std::uint64_t max_size = 0;  // 0: no limit but the device's
   std::array<int, 3> reuse{1, 1, 1};
+  std::set<int> accessible_from;                 // Other devices
+  std::map<std::uintptr_t, std::uint64_t> kept;  // Charged and unused: context's handle to bytes
 };
 
-enum class MemoryKind : std::uint8_t { Device, Managed, Pinned, Registered, Imported, Virtual };
+enum class MemoryKind : std::uint8_t { Device, Managed, Pinned, Registered, Imported, Virtual, Array };
 
 /// Physical memory of cuMemCreate: a memory file, which a file descriptor can carry to another process.
 struct PhysicalMemory {
@@ -151,6 +159,9 @@ struct PhysicalMemory {
   CUmemAllocationProp properties{};
   std::weak_ptr<Context> context;  // That was charged
   bool charged = false;
+  std::mutex mutex;
+  std::uintptr_t handle = 0;
+  std::uint64_t handles = 1;  // References that cuMemRelease must give back
   ~PhysicalMemory();
 };
 
@@ -167,27 +178,37 @@ struct Allocation {
   Mapping mapping;  // Where the range is not the arena's
   std::shared_ptr<MemoryPool> pool;
   std::shared_ptr<PhysicalMemory> physical;
-  bool accessible = true;    // Virtual memory: cuMemSetAccess was called
-  unsigned imported_by = 0;  // Opens of one IPC handle
+  std::shared_ptr<ExternalMemory> external;
+  bool accessible = true;  // Virtual memory: cuMemSetAccess was called
 };
 
+/// Rows of elements that only copies reach. A level of a mipmapped array shares the whole's memory.
 struct Array {
   CUDA_ARRAY3D_DESCRIPTOR descriptor{};
   std::byte* base = nullptr;
   std::size_t bytes = 0;
   std::size_t row_bytes = 0;
-  std::shared_ptr<Allocation> allocation;  // Null for a level of a mipmapped array
+  std::weak_ptr<Context> context;
+  std::shared_ptr<Allocation> allocation;
+  bool level = false;
 };
 
 struct MipmappedArray {
   CUDA_ARRAY3D_DESCRIPTOR descriptor{};
+  std::weak_ptr<Context> context;
   std::shared_ptr<Allocation> allocation;
   std::vector<std::uintptr_t> levels;  // Array handles
 };
 
 struct ExternalMemory {
   Mapping mapping;
+  std::size_t bytes = 0;
   std::weak_ptr<Context> context;
+};
+
+/// What cuLinkAddData collected.
+struct Link {
+  std::string text;
 };
 
 /// A module's image, shared by a library and the modules made of it.

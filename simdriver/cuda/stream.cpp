@@ -48,20 +48,7 @@ CUresult ask(CUstream handle, CUresult (*fn)(Context&, Stream&)) {
                   });
 }
 
-CUresult synchronize(CUstream handle) { return ask(handle, waitForStream); }
-
-CUresult query(CUstream handle) { return ask(handle, queryStream); }
-
-using Callback = void (*)(CUstream stream, CUresult status, void* data);
-
-}  // namespace
-
-BERTH_CUDA_API cuStreamCreate(CUstream* stream, unsigned flags) { return create(stream, flags, 0); }
-BERTH_CUDA_API cuStreamCreateWithPriority(CUstream* stream, unsigned flags, int priority) {
-  return create(stream, flags, priority);
-}
-
-BERTH_CUDA_API cuStreamDestroy_v2(CUstream handle) {
+CUresult destroy(CUstream handle) {
   return initialised([&](Driver& driver) -> CUresult {
     const std::shared_ptr<Stream> stream = driver.streams.take(numberOf(handle));
     if (!stream) return CUDA_ERROR_INVALID_HANDLE;
@@ -81,6 +68,22 @@ BERTH_CUDA_API cuStreamDestroy_v2(CUstream handle) {
     return CUDA_SUCCESS;
   });
 }
+
+CUresult synchronize(CUstream handle) { return ask(handle, waitForStream); }
+
+CUresult query(CUstream handle) { return ask(handle, queryStream); }
+
+using Callback = void (*)(CUstream stream, CUresult status, void* data);
+
+}  // namespace
+
+BERTH_CUDA_API cuStreamCreate(CUstream* stream, unsigned flags) { return create(stream, flags, 0); }
+BERTH_CUDA_API cuStreamCreateWithPriority(CUstream* stream, unsigned flags, int priority) {
+  return create(stream, flags, priority);
+}
+
+BERTH_CUDA_API cuStreamDestroy_v2(CUstream handle) { return destroy(handle); }
+BERTH_CUDA_API cuStreamDestroy(CUstream handle) { return destroy(handle); }
 
 BERTH_CUDA_API cuStreamSynchronize(CUstream stream) { return synchronize(stream); }
 BERTH_CUDA_API cuStreamSynchronize_ptsz(CUstream stream) { return synchronize(orPerThread(stream)); }
@@ -171,6 +174,46 @@ BERTH_CUDA_API cuStreamGetId_ptsz(CUstream stream, unsigned long long* id) {
 BERTH_CUDA_API cuStreamAttachMemAsync_ptsz(CUstream stream, CUdeviceptr pointer, std::size_t bytes,
                                            unsigned flags) {
   return cuStreamAttachMemAsync(orPerThread(stream), pointer, bytes, flags);
+}
+
+// Attributes of streams are hints, but for the priority, which only creation sets.
+BERTH_CUDA_API cuStreamGetAttribute(CUstream handle, unsigned attribute, CUlaunchAttributeValue* value) {
+  return onStream(
+      handle,
+      [&](Driver&, const std::shared_ptr<Context>&, const std::shared_ptr<Stream>& stream) -> CUresult {
+        if (value == nullptr || attribute == 0 || attribute > kLaunchAttributeLast)
+          return CUDA_ERROR_INVALID_VALUE;
+        *value = {};
+        if (attribute == kLaunchAttributePriority) value->priority = stream->priority;
+        return CUDA_SUCCESS;
+      });
+}
+BERTH_CUDA_API cuStreamSetAttribute(CUstream handle, unsigned attribute,
+                                    const CUlaunchAttributeValue* value) {
+  return onStream(handle,
+                  [&](Driver&, const std::shared_ptr<Context>&, const std::shared_ptr<Stream>&) -> CUresult {
+                    if (value == nullptr || attribute == 0 || attribute > kLaunchAttributeLast)
+                      return CUDA_ERROR_INVALID_VALUE;
+                    return CUDA_SUCCESS;
+                  });
+}
+BERTH_CUDA_API cuStreamCopyAttributes(CUstream to, CUstream from) {
+  return onStream(to,
+                  [&](Driver& driver, const std::shared_ptr<Context>& context,
+                      const std::shared_ptr<Stream>&) -> CUresult {
+                    std::shared_ptr<Stream> source;
+                    return driver.stream(context, from, source);
+                  });
+}
+BERTH_CUDA_API cuStreamGetAttribute_ptsz(CUstream stream, unsigned attribute, CUlaunchAttributeValue* value) {
+  return cuStreamGetAttribute(orPerThread(stream), attribute, value);
+}
+BERTH_CUDA_API cuStreamSetAttribute_ptsz(CUstream stream, unsigned attribute,
+                                         const CUlaunchAttributeValue* value) {
+  return cuStreamSetAttribute(orPerThread(stream), attribute, value);
+}
+BERTH_CUDA_API cuStreamCopyAttributes_ptsz(CUstream to, CUstream from) {
+  return cuStreamCopyAttributes(orPerThread(to), orPerThread(from));
 }
 
 }  // namespace berth::sim::cu
