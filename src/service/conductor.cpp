@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "service/vm_progress.h"
+
 namespace berth::service {
 namespace {
 
@@ -149,6 +151,7 @@ Progress progressOf(const Operation& operation, const Book& book, const SharingL
   if (operation.kind == "stop") return stopping(operation, book);
   if (operation.kind == "mode") return changingMode(operation, book, sharing);
   if (operation.kind == "set") return settingLimits(operation, book);
+  if (isVmOperation(operation)) return vmProgress(operation, book);
   if (operation.kind == "reserve") return handingOver(operation, book, sharing);
   return succeeded();
 }

@@ -36,6 +36,17 @@ const GpuUuid* gpuOf(const arbiter::Change& change) {
   return std::visit(Gpu{}, change);
 }
 
+/// The record of that name as a copy that only the draft has; nullptr when there is none.
+template <typename Record>
+Record* ownCopy(std::map<std::string, std::shared_ptr<const Record>>& records, const std::string& name) {
+  const auto found = records.find(name);
+  if (found == records.end()) return nullptr;
+  auto copy = std::make_shared<Record>(*found->second);
+  Record* record = copy.get();
+  found->second = std::move(copy);
+  return record;
+}
+
 /// Drops the oldest finished operations from memory; the ledger trims its own.
 void trimOperations(Book& book) {
   std::vector<std::pair<WallTime, std::string>> finished;
@@ -90,13 +101,20 @@ void Draft::putGpu(const ledger::Gpu& gpu) {
   book.occupancy = arbiter::Occupancy(book.state);
 }
 
-WorkloadRecord* Draft::workload(const std::string& name) {
-  const auto found = book.workloads.find(name);
-  if (found == book.workloads.end()) return nullptr;
-  auto copy = std::make_shared<WorkloadRecord>(*found->second);
-  WorkloadRecord* record = copy.get();
-  found->second = std::move(copy);
-  return record;
+WorkloadRecord* Draft::workload(const std::string& name) { return ownCopy(book.workloads, name); }
+
+VmRecord* Draft::vm(const std::string& name) { return ownCopy(book.vms, name); }
+
+void Draft::putVm(VmRecord record) {
+  const std::string name = record.name;
+  book.vms[name] = std::make_shared<const VmRecord>(std::move(record));
+}
+
+ImageRecord* Draft::image(const std::string& name) { return ownCopy(book.images, name); }
+
+void Draft::putImage(ImageRecord record) {
+  const std::string name = record.info.name;
+  book.images[name] = std::make_shared<const ImageRecord>(std::move(record));
 }
 
 void Draft::putWorkload(WorkloadRecord record) {
@@ -112,14 +130,7 @@ std::string Draft::openOperation(Operation operation) {
   return id;
 }
 
-Operation* Draft::operation(const std::string& id) {
-  const auto found = book.operations.find(id);
-  if (found == book.operations.end()) return nullptr;
-  auto copy = std::make_shared<Operation>(*found->second);
-  Operation* operation = copy.get();
-  found->second = std::move(copy);
-  return operation;
-}
+Operation* Draft::operation(const std::string& id) { return ownCopy(book.operations, id); }
 
 void Draft::event(std::string kind, std::string subject, std::string message) {
   events.push_back(Event{0, now, std::move(kind), std::move(subject), std::move(message)});

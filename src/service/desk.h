@@ -26,6 +26,7 @@
 #include "ledger/state.h"
 #include "service/operation.h"
 #include "service/supervisor.h"
+#include "service/vm_record.h"
 
 namespace berth::service {
 
@@ -41,6 +42,9 @@ struct Book {
   arbiter::Occupancy occupancy;  // The index of `state`; a Draft changes both together.
   std::map<std::string, std::shared_ptr<const WorkloadRecord>> workloads;
   std::map<std::string, Reservation> reservations;
+  std::map<std::string, std::shared_ptr<const VmRecord>> vms;
+  std::map<std::string, std::shared_ptr<const ImageRecord>> images;
+  std::string sizes;  // VM sizes that differ from the installed catalogue (vm::SizeCatalog::storedText).
   std::map<std::string, std::shared_ptr<const Operation>>
       operations;  // Unfinished, and the newest finished ones.
   std::int64_t next_operation = 1;
@@ -67,6 +71,10 @@ class Draft {
   /// The workload, to be changed; nullptr when there is none.
   WorkloadRecord* workload(const std::string& name);
   void putWorkload(WorkloadRecord record);
+  VmRecord* vm(const std::string& name);
+  void putVm(VmRecord record);
+  ImageRecord* image(const std::string& name);
+  void putImage(ImageRecord record);
   /// Opens an operation and returns its id.
   std::string openOperation(Operation operation);
   Operation* operation(const std::string& id);

@@ -8,6 +8,7 @@
 
 #include "base/text.h"
 #include "http/error_mapping.h"
+#include "service/vm_rows.h"
 
 namespace berth::service {
 namespace {
@@ -278,6 +279,7 @@ Result<Book> readBook(ledger::Ledger& ledger) {
   for (const ledger::Reservation& row : reservations)
     book.reservations[row.name] = {row.gpus, fromMs(row.created)};
   TRY_VOID(readWorkloads(ledger, book));
+  TRY_VOID(readVms(ledger, book));
   TRY_VOID(readOperations(ledger, book));
   return book;
 }
@@ -286,6 +288,7 @@ Result<void> writeDifference(ledger::Transaction& transaction, const Book& befor
   TRY_VOID(transaction.saveState(before.state, after.state));
   TRY_VOID(writeReservations(transaction, before, after));
   TRY_VOID(writeWorkloads(transaction, before, after));
+  TRY_VOID(writeVms(transaction, before, after));
   return writeOperations(transaction, before, after);
 }
 
