@@ -9,8 +9,10 @@
 #include <boost/json.hpp>
 #include <unistd.h>
 
+#include "api/bodies.h"
 #include "api/logs.h"
 #include "api/version.h"
+#include "api/vm_routes.h"
 #include "base/text.h"
 
 namespace berth::api {
@@ -33,65 +35,9 @@ constexpr std::chrono::seconds kKeepAlive{15};
 constexpr std::size_t kMaxManifestBytes = (std::size_t{4} << 20) + 1;  // The parser names its own limit.
 constexpr std::size_t kMaxSmallBody = 4096;
 
-Result<ServerResponse> answer(const json::value& body, int status = 200) {
-  ServerResponse response;
-  response.status = status;
-  response.body = json::serialize(body);
-  return response;
-}
-
 std::string hostName() {
   std::array<char, 256> name{};
   return ::gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "localhost";
-}
-
-Result<DryRun> dryRun(const ServerRequest& request) {
-  TRY(const bool flag, request.queryFlag("dryRun"));
-  return flag ? DryRun::Yes : DryRun::No;
-}
-
-/// A JSON object of a small body; an empty body is an empty object.
-Result<json::object> bodyObject(const ServerRequest& request) {
-  if (trim(request.body).empty()) return json::object{};
-  boost::system::error_code error;
-  json::value value = json::parse(request.body, error);
-  if (error || !value.is_object()) {
-    return fail(ErrorCode::InvalidArgument,
-                "the body is not a JSON object" + (error ? ": " + error.message() : std::string()));
-  }
-  return std::move(value.get_object());
-}
-
-Error wrongType(std::string_view key, std::string_view type) {
-  return Error{
-      ErrorCode::InvalidArgument, "\"" + std::string(key) + "\" must be " + std::string(type), {}, {}};
-}
-
-Result<std::optional<std::string>> optionalText(const json::object& object, std::string_view key) {
-  const json::value* value = object.if_contains(key);
-  if (value == nullptr || value->is_null()) return std::optional<std::string>{};
-  if (!value->is_string()) return fail(wrongType(key, "a string"));
-  return std::optional(std::string(value->get_string()));
-}
-
-Result<std::string> requiredText(const json::object& object, std::string_view key) {
-  TRY(std::optional<std::string> text, optionalText(object, key));
-  if (!text) return fail(ErrorCode::InvalidArgument, "\"" + std::string(key) + "\" is missing");
-  return *std::move(text);
-}
-
-Result<bool> flagOf(const json::object& object, std::string_view key) {
-  const json::value* value = object.if_contains(key);
-  if (value == nullptr) return false;
-  if (!value->is_bool()) return fail(wrongType(key, "true or false"));
-  return value->get_bool();
-}
-
-Result<std::optional<std::int64_t>> optionalNumber(const json::object& object, std::string_view key) {
-  const json::value* value = object.if_contains(key);
-  if (value == nullptr || value->is_null()) return std::optional<std::int64_t>{};
-  if (!value->is_int64()) return fail(wrongType(key, "a whole number"));
-  return std::optional(value->get_int64());
 }
 
 /// The handlers, as methods so that each is a name in the table below.
@@ -384,12 +330,8 @@ class Handlers {
     return rows;
   }
 
-  /// 200 with the plan of a dry run, 202 with the operation of the real thing.
   Result<ServerResponse> accepted(Result<Accepted> result, DryRun dry_run) const {
-    if (!result) return fail(std::move(result).error());
-    if (dry_run == DryRun::Yes) return answer(planJson(*result));
-    const auto operation = operationNamed(*book(), result->operation);
-    return answer({{"operation", operationJson(*operation)}, {"plan", planJson(*result)}}, 202);
+    return api::accepted(desk(), std::move(result), dry_run);
   }
 
   Result<ServerResponse> switchMps(const ServerRequest& request, bool on) const {
@@ -608,6 +550,7 @@ std::vector<Route> routes(Collaborators parts) {
        200,
        kMaxSmallBody},
   };
+  std::ranges::move(vmRoutes(parts.vms), std::back_inserter(table));
   std::vector<Route> described = table;
   const std::string document = http::openApiDocument(described, "Berth", kVersion);
   table.push_back({"GET", "/api/v1/openapi.json", Role::Reader,

@@ -9,6 +9,7 @@
 #include "gpu/driver.h"
 #include "http/router.h"
 #include "service/service.h"
+#include "service/vm_service.h"
 
 namespace berth::api {
 
@@ -44,6 +45,7 @@ struct Collaborators {
   service::Service& service;
   LiveData& live;
   Simulation& simulation;
+  service::VmService& vms;
 };
 
 /// The routes over these; they outlive the server.

@@ -78,6 +78,33 @@ Setter string(std::string Config::* member) {
   };
 }
 
+Result<void> setAccelerator(Config& config, const std::string& text) {
+  if (text != "auto" && text != "kvm" && text != "tcg") {
+    return fail(ErrorCode::InvalidArgument, "\"" + text + "\" is none of auto, kvm, tcg");
+  }
+  config.accelerator = text;
+  return {};
+}
+
+/// A whole number from `least` to `most` for a field of the admission of VMs.
+template <typename Assign>
+Setter admission(std::int64_t least, std::int64_t most, Assign assign) {
+  return [=](Config& config, const std::string& text) -> Result<void> {
+    const auto number = parseWholeNumber(text);
+    if (!number || *number < least || *number > most) {
+      return fail(ErrorCode::InvalidArgument, "\"" + text + "\" is not a whole number from " +
+                                                  std::to_string(least) + " to " + std::to_string(most));
+    }
+    assign(config.admission, *number);
+    return {};
+  };
+}
+
+constexpr std::int64_t kMostMiB = std::int64_t{1} << 26;
+constexpr std::int64_t kMostCpus = 4096;
+constexpr std::int64_t kMostPercent = 10'000;
+constexpr std::int64_t kMostVms = 10'000;
+
 const std::map<std::string, Setter>& setters() {
   static const std::map<std::string, Setter> kSetters{
       {"stateDir", path(&Config::state_dir)},
@@ -96,6 +123,24 @@ const std::map<std::string, Setter>& setters() {
       {"arbitration", setArbitration},
       {"alsoGpus", setAlsoGpus},
       {"logLevel", setLogLevel},
+      {"libvirtUri", string(&Config::libvirt_uri)},
+      {"vmDir", path(&Config::vm_dir)},
+      {"sizesFile", path(&Config::sizes_file)},
+      {"accelerator", setAccelerator},
+      {"maxVms", admission(0, kMostVms, [](auto& a, std::int64_t n) { a.max_vms = static_cast<int>(n); })},
+      {"vmMemoryOvercommitPercent",
+       admission(1, kMostPercent,
+                 [](auto& a, std::int64_t n) { a.memory_overcommit_percent = static_cast<int>(n); })},
+      {"vmCpuOvercommitPercent",
+       admission(1, kMostPercent,
+                 [](auto& a, std::int64_t n) { a.cpu_overcommit_percent = static_cast<int>(n); })},
+      {"hostMemoryMiB", admission(0, kMostMiB, [](auto& a, std::int64_t n) { a.host_memory = MiB{n}; })},
+      {"hostCpus",
+       admission(0, kMostCpus, [](auto& a, std::int64_t n) { a.host_cpus = static_cast<int>(n); })},
+      {"kubernetesMemoryMiB",
+       admission(0, kMostMiB, [](auto& a, std::int64_t n) { a.kubernetes_memory = MiB{n}; })},
+      {"kubernetesCpus",
+       admission(0, kMostCpus, [](auto& a, std::int64_t n) { a.kubernetes_cpus = static_cast<int>(n); })},
   };
   return kSetters;
 }

@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "gpu/pci.h"
+#include "vm/admission.h"
 
 namespace berth::daemon {
 
@@ -25,7 +26,15 @@ struct Config {
   arbiter::Arbitration arbitration = arbiter::Arbitration::Appliance;
   std::vector<gpu::PciId> also_gpus;  // PCI ids that count as GPUs, "1234:11e8".
   LogLevel log_level = LogLevel::Info;
+  std::string libvirt_uri = "qemu:///system";
+  std::filesystem::path vm_dir;  // Disks and images; empty: beside the state directory, "<state_dir>-vms".
+  std::filesystem::path sizes_file;  // Empty: beside the program.
+  std::string accelerator = "auto";  // "kvm", "tcg"
+  vm::AdmissionSettings admission;
 
+  std::filesystem::path vmDir() const {
+    return vm_dir.empty() ? state_dir.string() + "-vms" : vm_dir.string();
+  }
   std::filesystem::path socketPath() const { return socket.empty() ? run_dir / "berth.sock" : socket; }
 };
 

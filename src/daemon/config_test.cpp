@@ -25,6 +25,22 @@ TEST(ConfigTest, ErrorsNameFileLineAndKey) {
   EXPECT_FALSE(parseConfig("a: b: c\n", "f", {}));
 }
 
+TEST(ConfigTest, WhatVirtualMachinesMayTakeIsSetInNumbers) {
+  const auto config = parseConfig(
+      "libvirtUri: qemu:///session\naccelerator: tcg\nmaxVms: 3\nvmCpuOvercommitPercent: 400\nhostMemoryMiB: "
+      "512\n",
+      "f", {});
+  ASSERT_TRUE(config) << config.error().message;
+  EXPECT_EQ(config->libvirt_uri, "qemu:///session");
+  EXPECT_EQ(config->admission.max_vms, 3);
+  EXPECT_EQ(config->admission.cpu_overcommit_percent, 400);
+  EXPECT_EQ(config->admission.host_memory, MiB{512});
+  EXPECT_EQ(config->vmDir(), "/var/lib/berth-vms");
+  EXPECT_EQ(parseConfig("vmCpuOvercommitPercent: 0\n", "f", {}).error().message,
+            "f:1 vmCpuOvercommitPercent: \"0\" is not a whole number from 1 to 10000");
+  EXPECT_FALSE(parseConfig("accelerator: xen\n", "f", {}));
+}
+
 TEST(ConfigTest, OneToEightGpusCanBeSimulated) {
   EXPECT_TRUE(checkSimulate("t4:1"));
   EXPECT_TRUE(checkSimulate("t4:8"));

@@ -20,6 +20,7 @@
 #include "daemon/live_data.h"
 #include "daemon/reconciler.h"
 #include "daemon/simulation.h"
+#include "daemon/virtual_machines.h"
 #include "gpu/nvml/nvml_driver.h"
 #include "http/authenticator.h"
 #include "http/server.h"
@@ -146,6 +147,12 @@ Result<void> run(const Config& config, const std::function<void()>& ready) {
        instanceName(config)});
   reconciler.attach(workloads, sharing);
 
+  SimulatedHandover handover(simulation);
+  TRY(const std::unique_ptr<VirtualMachines> vms,
+      VirtualMachines::create(config, {*desk, runner, handover, instanceName(config), boot_id,
+                                       [&] { reconciler.lookAtInventory(); }}));
+  reconciler.alsoTell([&](const auto& before, const auto& after) { vms->committed(before, after); });
+
   service::Service service(*desk, engine);
   DriverData live(nvml, mps, engine_health, *desk);
   const http::PeerCredentialAuthenticator authenticator(::geteuid());
@@ -154,14 +161,16 @@ Result<void> run(const Config& config, const std::function<void()>& ready) {
   const std::string socket = config.socketPath().string();
   TRY(const std::unique_ptr<http::Server> server,
       http::Server::start({http::UnixListenEndpoint{socket, config.socket_group}},
-                          http::Router(api::routes({service, live, simulation})),
+                          http::Router(api::routes({service, live, simulation, vms->service()})),
                           {authenticator, short_pool, long_pool}));
   reconciler.begin();
+  vms->begin();
   log(LogLevel::Info, "ready", {{"version", std::string(api::kVersion)}, {"socket", socket}});
   ready();
   waitForSignal();
   server->stop(kDrain);
   reconciler.stop();
+  vms->stop();
   return {};
 }
 

@@ -97,6 +97,7 @@ void Reconciler::sharingChanged(const GpuUuid& gpu) {
 
 /// On the committing thread: only adds keys.
 void Reconciler::committed(const Book& before, const Book& after) {
+  if (also_tell_) also_tell_(before, after);
   for (const auto& [name, workload] : after.workloads) {
     const auto old = before.workloads.find(name);
     if (old == before.workloads.end() || old->second != workload) lookAtWorkload(name, {});

@@ -2,6 +2,7 @@
 // look at the workload, the GPU, the operation or the inventory that the key names.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <thread>
@@ -32,6 +33,11 @@ class Reconciler {
   /// The two that in turn ask for work; set before begin().
   void attach(service::WorkloadRunner& workloads, service::SharingKeeper& sharing);
 
+  /// Called after each commit, on the committing thread. Set before begin().
+  void alsoTell(std::function<void(const service::Book&, const service::Book&)> listener) {
+    also_tell_ = std::move(listener);
+  }
+
   /// Starts the workers and adds everything the book knows, so that what a crash cut off is taken up.
   void begin();
   /// Stops the event thread and the workers; what is being worked on is finished. Idempotent.
@@ -55,6 +61,7 @@ class Reconciler {
   Parts parts_;
   service::WorkloadRunner* workloads_ = nullptr;
   service::SharingKeeper* sharing_ = nullptr;
+  std::function<void(const service::Book&, const service::Book&)> also_tell_;
   std::unique_ptr<WorkQueue> queue_;
   std::jthread events_;
 };

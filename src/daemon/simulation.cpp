@@ -30,6 +30,14 @@ Result<void> SimulatedDriver::create(const std::string& spec) {
   return {};
 }
 
+Result<void> SimulatedDriver::bind(const ledger::Gpu& gpu, const std::string& driver) {
+  auto bound = run({"bind", dir_.string(), gpu.uuid.value, driver});
+  if (bound) return {};
+  Error error = bound.error();
+  if (!tool_.empty() && error.code == ErrorCode::Unavailable) error.code = ErrorCode::Conflict;
+  return fail(std::move(error));
+}
+
 Result<std::string> SimulatedDriver::status() { return run({"status", dir_.string(), "--json"}); }
 
 Result<void> SimulatedDriver::inject(const ledger::Gpu& gpu, const std::string& fault,

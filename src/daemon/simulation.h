@@ -20,6 +20,9 @@ class SimulatedDriver final : public api::Simulation {
   /// Makes the state files of "t4:2"; those that are there keep their state.
   Result<void> create(const std::string& spec);
 
+  /// Gives the GPU to "vfio" or back to "nvidia". Conflict: a process uses it.
+  Result<void> bind(const ledger::Gpu& gpu, const std::string& driver);
+
   Result<std::string> status() override;
   Result<void> inject(const ledger::Gpu& gpu, const std::string& fault,
                       const std::optional<std::int64_t>& value) override;

@@ -1,6 +1,7 @@
 #include "service/inventory_keeper.h"
 
 #include <algorithm>
+#include <set>
 #include <string>
 #include <utility>
 
@@ -27,6 +28,15 @@ std::string_view eventKind(gpu::ChangeKind kind) {
   return "gpu.changed";
 }
 
+/// What the driver need not list: a guest has it, or may.
+std::set<GpuUuid> heldByVms(const ledger::State& state) {
+  std::set<GpuUuid> held;
+  for (const ledger::Berth& berth : state.berths) {
+    if (berth.holder.kind == ledger::HolderKind::Vm) held.insert(berth.gpu);
+  }
+  return held;
+}
+
 }  // namespace
 
 InventoryKeeper::InventoryKeeper(Desk& desk, gpu::GpuDriver& driver, const gpu::PciBus& bus,
@@ -44,6 +54,9 @@ Result<void> InventoryKeeper::refresh() {
 
 Result<void> InventoryKeeper::takeStock() {
   gpu::Sightings seen;
+  // Before anyone is asked: a GPU may go to a guest, or come back, while the driver makes its list.
+  const std::shared_ptr<const Book> asked = desk_.book();
+  seen.held_by_vms = heldByVms(asked->state);
   TRY(const gpu::DriverInfo info, driver_.info());
   TRY(seen.listed, driver_.list());
   seen.simulated = info.simulated;
@@ -54,6 +67,8 @@ Result<void> InventoryKeeper::takeStock() {
   if (gpu::takeInventory(seen).changes.empty()) return {};
   return desk_.change([&](Draft& draft) -> Result<void> {
     seen.known = draft.book.state.gpus;
+    if (heldByVms(draft.book.state) != seen.held_by_vms)
+      return {};  // The list is old news; the next is soon.
     for (const gpu::Change& change : gpu::takeInventory(seen).changes) {
       draft.putGpu(change.gpu);
       draft.event(std::string(eventKind(change.kind)), label(change.gpu), change.message);

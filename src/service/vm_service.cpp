@@ -1,12 +1,10 @@
 #include "service/vm_service.h"
 
 #include <algorithm>
-#include <limits>
 #include <utility>
 
 #include "base/text.h"
 #include "service/submit.h"
-#include "service/vm_keeper.h"
 #include "service/vm_progress.h"
 
 namespace berth::service {
@@ -18,7 +16,6 @@ using vm::PowerState;
 using vm::ProvisioningState;
 
 constexpr std::chrono::seconds kAsk{20};
-constexpr std::chrono::seconds kConsole{5};
 // Its disks are "<name>-data-63", and file names are DNS labels.
 constexpr std::size_t kMaxVmName = 50;
 constexpr std::int64_t kMaxNotice = std::int64_t{24} * 3600;
@@ -28,12 +25,6 @@ ledger::Holder holderOf(const std::string& vm) { return {ledger::HolderKind::Vm,
 
 Error noSuchVm(const std::string& name) {
   return Error{ErrorCode::NotFound, "there is no VM " + name, "UnknownVm", {}};
-}
-
-Result<const VmRecord*> find(const Book& book, const std::string& name) {
-  const auto found = book.vms.find(name);
-  if (found == book.vms.end()) return fail(noSuchVm(name));
-  return found->second.get();
 }
 
 std::vector<std::string> fittedModels(const ledger::State& state) {
@@ -420,29 +411,16 @@ Result<Accepted> VmService::setPolicy(const std::string& name, GpuPolicy policy,
                 });
 }
 
-Result<Accepted> VmService::addDisk(const std::string& name, int lun, std::uint64_t bytes, DryRun dry_run) {
+Result<Accepted> VmService::putDisk(const std::string& name, int lun, std::uint64_t bytes, DryRun dry_run) {
   TRY_VOID(checkDiskSize(bytes));
+  if (lun < 0 || lun > vm::kMaxLun) return fail(ErrorCode::InvalidArgument, "a LUN is 0 to 63");
   return change("disk", name, dry_run, [&](Draft&, VmRecord& vm, Operation&) -> Result<arbiter::Plan> {
-    // Hot plugging is libvirt's to do; a VM that is off gets it at its next start.
-    TRY_VOID(vm::plan(statusOf(vm), Action::Resize).during("adding a disk"));
-    if (lun < 0 || lun > vm::kMaxLun) return fail(ErrorCode::InvalidArgument, "a LUN is 0 to 63");
-    const auto taken = std::ranges::find(vm.asked.disks, lun, &VmDisk::lun);
-    if (taken != vm.asked.disks.end()) {
-      return fail(ErrorCode::Conflict, "VM " + name + " has a disk at LUN " + std::to_string(lun));
-    }
-    vm.asked.disks.push_back({lun, bytes});
-    TRY_VOID(checkCount("data disks", vm.asked.disks.size(), vm.asked.size.max_data_disks, vm.asked.size));
-    return arbiter::Plan{};
-  });
-}
-
-Result<Accepted> VmService::growDisk(const std::string& name, int lun, std::uint64_t bytes, DryRun dry_run) {
-  TRY_VOID(checkDiskSize(bytes));
-  return change("disk", name, dry_run, [&](Draft&, VmRecord& vm, Operation&) -> Result<arbiter::Plan> {
-    TRY_VOID(vm::plan(statusOf(vm), Action::Resize).during("growing a disk"));
+    TRY_VOID(vm::plan(statusOf(vm), Action::Resize).during("disk at LUN " + std::to_string(lun)));
     const auto disk = std::ranges::find(vm.asked.disks, lun, &VmDisk::lun);
     if (disk == vm.asked.disks.end()) {
-      return fail(ErrorCode::NotFound, "VM " + name + " has no disk at LUN " + std::to_string(lun));
+      vm.asked.disks.push_back({lun, bytes});
+      TRY_VOID(checkCount("data disks", vm.asked.disks.size(), vm.asked.size.max_data_disks, vm.asked.size));
+      return arbiter::Plan{};
     }
     if (bytes < disk->bytes) return fail(ErrorCode::InvalidArgument, "a disk only grows");
     disk->bytes = bytes;
@@ -536,12 +514,6 @@ Result<Accepted> VmService::removeImage(const std::string& name, DryRun dry_run)
         image->wanted = false;
         return arbiter::Plan{};
       });
-}
-
-Result<os::UniqueFd> VmService::console(const std::string& name) {
-  const std::shared_ptr<const Book> book = parts_.desk.book();
-  TRY_VOID(find(*book, name));
-  return parts_.hypervisor.console(vm::VmName(name), std::chrono::steady_clock::now() + kConsole);
 }
 
 }  // namespace berth::service

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "service/service.h"
+#include "service/vm_keeper.h"
 #include "service/vm_record.h"
 #include "vm/admission.h"
 #include "vm/hypervisor.h"
@@ -50,6 +51,7 @@ class VmService {
   struct Parts {
     Desk& desk;
     vm::Hypervisor& hypervisor;
+    const VmFiles& files;
     vm::SizeCatalog catalog;  // As installed.
     vm::HostCapacity host;
     vm::AdmissionSettings settings;
@@ -73,9 +75,8 @@ class VmService {
   /// B7. From release or lend to hold the GPUs are claimed now, and refused when they cannot be had.
   Result<Accepted> setPolicy(const std::string& name, vm::GpuPolicy policy,
                              const std::optional<RecallTerms>& recall, DryRun dry_run);
-  /// Data disks; made and attached at the next start, so the VM must be off.
-  Result<Accepted> addDisk(const std::string& name, int lun, std::uint64_t bytes, DryRun dry_run);
-  Result<Accepted> growDisk(const std::string& name, int lun, std::uint64_t bytes, DryRun dry_run);
+  /// Adds a data disk, or grows the one at that LUN, at the next start; the VM must be off.
+  Result<Accepted> putDisk(const std::string& name, int lun, std::uint64_t bytes, DryRun dry_run);
 
   /// B6, A6.
   vm::SizeCatalog sizes(const Book& book) const;
@@ -89,8 +90,8 @@ class VmService {
   /// Refused (ImageInUse): VMs have disks on it.
   Result<Accepted> removeImage(const std::string& name, DryRun dry_run);
 
-  /// The serial port of a running VM. Conflict: it does not run.
-  Result<os::UniqueFd> console(const std::string& name);
+  /// Where the serial port of a running VM listens.
+  std::filesystem::path consoleSocket(const std::string& name) const { return parts_.files.console(name); }
 
   vm::Headroom headroom() const;
   Desk& desk() { return parts_.desk; }

@@ -187,9 +187,13 @@ class VmBox : public Box {
                           [] {}};
     keeper = std::make_unique<VmKeeper>(std::move(parts));
     vms = std::make_unique<VmService>(VmService::Parts{
-        *desk, hypervisor, *vm::SizeCatalog::parse(kSizes, "sizes"), {64, MiB{65536}}, settings, [this] {
-          return "00000000-0000-4000-8000-0000000000" + std::to_string(10 + uuids_++);
-        }});
+        *desk,
+        hypervisor,
+        files,
+        *vm::SizeCatalog::parse(kSizes, "sizes"),
+        {64, MiB{65536}},
+        settings,
+        [this] { return "00000000-0000-4000-8000-0000000000" + std::to_string(10 + uuids_++); }});
   }
 
   int uuids_ = 0;
