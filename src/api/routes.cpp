@@ -11,6 +11,7 @@
 
 #include "api/bodies.h"
 #include "api/logs.h"
+#include "api/usage_views.h"
 #include "api/version.h"
 #include "api/vm_routes.h"
 #include "base/text.h"
@@ -80,7 +81,15 @@ class Handlers {
   Result<ServerResponse> showGpu(const ServerRequest& request) const {
     const auto book = this->book();
     TRY(const ledger::Gpu* gpu, gpuNamed(*book, request.params.at("id")));
-    return answer(gpuWithSample(*book, *gpu));
+    json::object row = gpuWithSample(*book, *gpu);
+    const std::vector<sharing::GpuReport> reports = parts_.live.usage();
+    const auto report = std::ranges::find(reports, gpu->uuid, &sharing::GpuReport::gpu);
+    row["usage"] = report == reports.end() ? json::value(nullptr) : usageJson(book->state, *report);
+    return answer(row);
+  }
+
+  Result<ServerResponse> usage(const ServerRequest& /*request*/) const {
+    return answer(usageArray(book()->state, parts_.live.usage()));
   }
 
   Result<ServerResponse> setMode(const ServerRequest& request) const {
@@ -113,7 +122,13 @@ class Handlers {
   Result<ServerResponse> showWorkload(const ServerRequest& request) const {
     const auto book = this->book();
     TRY(const service::WorkloadRecord* workload, workloadNamed(*book, request.params.at("name")));
-    return answer(workloadJson(book->state, *workload));
+    json::object row = workloadJson(book->state, *workload);
+    const std::vector<sharing::GpuReport> reports = parts_.live.usage();
+    for (json::value& container : row.at("containers").as_array()) {
+      const std::string name(container.at("name").as_string());
+      container.as_object()["usage"] = containerUsage(book->state, reports, name);
+    }
+    return answer(row);
   }
 
   Result<ServerResponse> stopWorkload(const ServerRequest& request) const {
@@ -381,6 +396,8 @@ std::vector<Route> routes(Collaborators parts) {
       {"GET", "/api/v1/gpus", Role::Reader, on(&Handlers::listGpus), "The GPUs, their owners and berths"},
       {"GET", "/api/v1/gpus/{id}", Role::Reader, on(&Handlers::showGpu),
        "One GPU by index, UUID or PCI address, with a sample"},
+      {"GET", "/api/v1/usage", Role::Reader, on(&Handlers::usage),
+       "Who used what of each GPU: containers, the remainder and the device"},
       {"PUT",
        "/api/v1/gpus/{id}/mode",
        Role::Operator,

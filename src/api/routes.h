@@ -10,6 +10,7 @@
 #include "http/router.h"
 #include "service/service.h"
 #include "service/vm_service.h"
+#include "sharing/guard/gpu_accounts.h"
 
 namespace berth::api {
 
@@ -28,7 +29,8 @@ class LiveData {
   virtual MpsView mps(const ledger::Gpu& gpu) = 0;
   virtual GpuNow now(const ledger::State& state, const ledger::Gpu& gpu) = 0;
   virtual Result<gpu::DriverInfo> driver() = 0;
-  virtual EngineView engine() = 0;  // Never waits for the engine.
+  virtual std::vector<sharing::GpuReport> usage() = 0;  // As last looked; never waits for the driver.
+  virtual EngineView engine() = 0;                      // Never waits for the engine.
 };
 
 /// Faults of the simulated driver. Unavailable: the driver is a real one.

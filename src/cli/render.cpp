@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "cli/json_fields.h"
 #include "cli/json_text.h"
+#include "cli/render_usage.h"
 
 namespace berth::cli {
 namespace {
@@ -108,7 +109,9 @@ std::string gpuPage(const json::value& gpu, const TextStyle& style) {
     table.add({text(process, "pid"), text(process, "type"), mib(process, "memoryMiB"),
                text(process, "container"), text(process, "name")});
   }
-  return table.empty() ? page : page + "\n" + table.text(style);
+  if (!table.empty()) page += "\n" + table.text(style);
+  const std::string usage = renderGpuUsage(at(gpu, "usage"), style);
+  return usage.empty() ? page : page + "\n" + usage;
 }
 
 std::string ready(const json::value& workload) {
@@ -162,7 +165,10 @@ std::string workloadPage(const json::value& workload, const TextStyle& style) {
     table.add({text(c, "name"), text(c, "state"), text(c, "exitCode"), text(c, "restarts"), text(c, "gpu"),
                text(c, "mode"), timeText(text(c, "started")), text(c, "message")});
   }
-  return table.empty() ? sheet.text() : sheet.text() + "\n" + table.text(style);
+  std::string page = sheet.text();
+  if (!table.empty()) page += "\n" + table.text(style);
+  const std::string usage = renderWorkloadUsage(workload, style);
+  return usage.empty() ? page : page + "\n" + usage;
 }
 
 std::string reservationTable(const json::value& reservations, const TextStyle& style) {

@@ -27,6 +27,17 @@ Result<void> setArbitration(Config& config, const std::string& text) {
   return {};
 }
 
+Result<void> setEnforcement(Config& config, const std::string& text) {
+  if (text == "stop") {
+    config.enforcement = service::Enforcement::Stop;
+  } else if (text == "report") {
+    config.enforcement = service::Enforcement::Report;
+  } else {
+    return fail(ErrorCode::InvalidArgument, "\"" + text + "\" is neither stop nor report");
+  }
+  return {};
+}
+
 Result<void> setLogLevel(Config& config, const std::string& text) {
   const std::map<std::string, LogLevel> levels{{"error", LogLevel::Error},
                                                {"warning", LogLevel::Warning},
@@ -122,6 +133,8 @@ const std::map<std::string, Setter>& setters() {
       {"engineSocket", string(&Config::engine_socket)},
       {"arbitration", setArbitration},
       {"alsoGpus", setAlsoGpus},
+      {"guardLibrary", path(&Config::guard_library)},
+      {"enforcement", setEnforcement},
       {"logLevel", setLogLevel},
       {"libvirtUri", string(&Config::libvirt_uri)},
       {"vmDir", path(&Config::vm_dir)},

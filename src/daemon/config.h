@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "gpu/pci.h"
+#include "service/guard_keeper.h"
 #include "vm/admission.h"
 
 namespace berth::daemon {
@@ -24,7 +25,9 @@ struct Config {
   std::filesystem::path sim_root;  // Where the simulated driver lies; empty: beside the program.
   std::string engine_socket;       // Empty: the first of Podman's and Docker's usual ones that exists.
   arbiter::Arbitration arbitration = arbiter::Arbitration::Appliance;
-  std::vector<gpu::PciId> also_gpus;  // PCI ids that count as GPUs, "1234:11e8".
+  std::vector<gpu::PciId> also_gpus;    // PCI ids that count as GPUs, "1234:11e8".
+  std::filesystem::path guard_library;  // Empty: beside the program, if it is there.
+  service::Enforcement enforcement = service::Enforcement::Stop;
   LogLevel log_level = LogLevel::Info;
   std::string libvirt_uri = "qemu:///system";
   std::filesystem::path vm_dir;  // Disks and images; empty: beside the state directory, "<state_dir>-vms".

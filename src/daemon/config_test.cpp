@@ -13,6 +13,13 @@ TEST(ConfigTest, TheFileSetsWhatItNamesAndLeavesTheRest) {
   EXPECT_EQ(config->state_dir, "/var/lib/berth");
 }
 
+TEST(ConfigTest, TheAuditsPolicyIsStopUnlessItSaysReport) {
+  EXPECT_EQ(Config{}.enforcement, service::Enforcement::Stop);
+  EXPECT_EQ(parseConfig("enforcement: report\n", "f", {})->enforcement, service::Enforcement::Report);
+  EXPECT_EQ(parseConfig("enforcement: maybe\n", "f", {}).error().message,
+            "f:1 enforcement: \"maybe\" is neither stop nor report");
+}
+
 TEST(ConfigTest, AnEmptyFileIsNoSettings) { EXPECT_TRUE(parseConfig("# nothing\n", "f", {})); }
 
 TEST(ConfigTest, ErrorsNameFileLineAndKey) {

@@ -31,6 +31,7 @@
 #include "os/pidfd.h"
 #include "os/procfs.h"
 #include "service/service.h"
+#include "sharing/guard/guard_library.h"
 #include "sharing/mps/mps_manager.h"
 
 namespace berth::daemon {
@@ -66,6 +67,16 @@ std::filesystem::path simulatedRoot(const Config& config) {
 std::string instanceName(const Config& config) {
   std::error_code error;
   return std::filesystem::weakly_canonical(config.state_dir, error).string();
+}
+
+/// Without the guard a limit is MPS's or none, and the arbiter says so (B15).
+std::optional<std::filesystem::path> guardLibrary(const Config& config) {
+  std::error_code error;
+  const auto program = std::filesystem::read_symlink("/proc/self/exe", error);
+  auto library = sharing::findGuardLibrary(config.guard_library, program);
+  log(library ? LogLevel::Info : LogLevel::Warning, library ? "guard found" : "no guard: limits need MPS",
+      {{"library", library ? library->string() : config.guard_library.string()}});
+  return library;
 }
 
 struct Driver {
@@ -108,7 +119,10 @@ Result<void> run(const Config& config, const std::function<void()>& ready) {
   const std::unique_ptr<ledger::FailPoint> fail_point = ledger::failPointFromEnvironment();
   TRY(const std::unique_ptr<ledger::Ledger> ledger,
       ledger::Ledger::open(config.state_dir.string(), {fail_point.get(), {}}));
-  const arbiter::Policy policy{config.arbitration, {}, arbiter::Policy{}.mps_client_limit};
+  const auto guard_library = guardLibrary(config);
+  arbiter::Capabilities capabilities;
+  capabilities.guard = guard_library.has_value();
+  const arbiter::Policy policy{config.arbitration, capabilities, arbiter::Policy{}.mps_client_limit};
   TRY(const std::unique_ptr<service::Desk> desk, service::Desk::open(*ledger, clock, policy));
 
   const Driver driver = chooseDriver(config);
@@ -135,9 +149,11 @@ Result<void> run(const Config& config, const std::function<void()>& ready) {
                                 clock,
                                 [](std::chrono::milliseconds time) { std::this_thread::sleep_for(time); },
                                 os::Procfs()};
+  const sharing::GuardRegions regions(config.run_dir / "guard", guard_library.value_or(""));
+  service::GuardKeeper guard({*desk, engine, nvml, guard_library ? &regions : nullptr, config.enforcement});
   service::SharingKeeper* keeper = nullptr;
   sharing::MpsManager mps(world, [&](const sharing::MpsFault& fault) { keeper->noteFault(fault); });
-  service::SharingKeeper sharing({*desk, mps, nvml, driverFiles(driver), driver.sim_dir,
+  service::SharingKeeper sharing({*desk, mps, nvml, guard, driverFiles(driver), driver.sim_dir,
                                   [&](const GpuUuid& gpu, auto when) { reconciler.lookAtGpu(gpu, when); },
                                   [&](const GpuUuid& gpu) { reconciler.sharingChanged(gpu); }});
   keeper = &sharing;
@@ -145,7 +161,7 @@ Result<void> run(const Config& config, const std::function<void()>& ready) {
       {*desk, engine, *watcher, sharing,
        [&](const std::string& name, auto when) { reconciler.lookAtWorkload(name, when); },
        instanceName(config)});
-  reconciler.attach(workloads, sharing);
+  reconciler.attach(workloads, sharing, guard);
 
   SimulatedHandover handover(simulation);
   TRY(const std::unique_ptr<VirtualMachines> vms,
@@ -154,7 +170,7 @@ Result<void> run(const Config& config, const std::function<void()>& ready) {
   reconciler.alsoTell([&](const auto& before, const auto& after) { vms->committed(before, after); });
 
   service::Service service(*desk, engine);
-  DriverData live(nvml, mps, engine_health, *desk);
+  DriverData live(nvml, mps, engine_health, *desk, guard);
   const http::PeerCredentialAuthenticator authenticator(::geteuid());
   http::WorkerPool short_pool("short", kShortWorkers, kMaxQueued);
   http::WorkerPool long_pool("long", kLongWorkers, 0);

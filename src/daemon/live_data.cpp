@@ -1,6 +1,7 @@
 #include "daemon/live_data.h"
 
 #include "base/text.h"
+#include "service/process_owner.h"
 
 namespace berth::daemon {
 namespace {
@@ -35,28 +36,14 @@ api::GpuNow DriverData::now(const ledger::State& /*state*/, const ledger::Gpu& g
   if (auto sample = driver_.sample(gpu.uuid)) now.sample = *sample;
   const auto processes = driver_.processes(gpu.uuid);
   if (!processes) return now;
+  const auto book = desk_.book();
   for (const gpu::GpuProcess& process : *processes) {
-    now.processes.push_back({process, programName(procfs_, process.pid), containerOf(process.pid)});
+    now.processes.push_back({process, programName(procfs_, process.pid),
+                             service::containerOfProcess(*book, procfs_, process.pid)});
   }
   return now;
 }
 
 Result<gpu::DriverInfo> DriverData::driver() { return driver_.info(); }
-
-/// Engines put the container's id into the path of its control group.
-std::string DriverData::containerOf(std::int64_t pid) const {
-  const auto groups = procfs_.cgroup(pid);
-  if (!groups) return {};
-  const auto book = desk_.book();
-  for (const auto& [name, workload] : book->workloads) {
-    for (const service::ContainerRecord& c : workload->containers) {
-      if (c.engine_id.value.empty()) continue;
-      for (const os::CgroupEntry& group : *groups) {
-        if (group.path.find(c.engine_id.value) != std::string::npos) return c.name;
-      }
-    }
-  }
-  return {};
-}
 
 }  // namespace berth::daemon

@@ -19,6 +19,7 @@ using std::chrono::steady_clock;
 constexpr int kWorkers = 4;
 constexpr seconds kInventoryInterval{15};
 constexpr seconds kSuperviseInterval{5};
+constexpr seconds kUsageInterval{1};
 constexpr seconds kEngineInterval{60};
 constexpr seconds kOrphanRetry{10};
 constexpr std::chrono::milliseconds kEventWait{5000};
@@ -30,6 +31,8 @@ constexpr std::string_view kOperation = "operation/";
 constexpr std::string_view kInventory = "inventory";
 constexpr std::string_view kOrphans = "orphans";
 constexpr std::string_view kMps = "mps";
+constexpr std::string_view kGuards = "guards";
+constexpr std::string_view kUsage = "usage";
 constexpr std::string_view kEngine = "engine";
 
 // XIDs of a program's fatal fault, which under MPS takes all clients of the server along (peers.md 3.5): 13
@@ -44,9 +47,11 @@ void complain(std::string_view what, const Result<void>& result) {
 
 Reconciler::~Reconciler() { stop(); }
 
-void Reconciler::attach(service::WorkloadRunner& workloads, service::SharingKeeper& sharing) {
+void Reconciler::attach(service::WorkloadRunner& workloads, service::SharingKeeper& sharing,
+                        service::GuardKeeper& guard) {
   workloads_ = &workloads;
   sharing_ = &sharing;
+  guard_ = &guard;
 }
 
 void Reconciler::begin() {
@@ -60,6 +65,8 @@ void Reconciler::begin() {
   }
   queue_->add(std::string(kEngine));
   queue_->add(std::string(kOrphans));
+  queue_->add(std::string(kGuards));
+  queue_->addAt(std::string(kUsage), steady_clock::now() + kUsageInterval);
   queue_->addAt(std::string(kMps), steady_clock::now() + kSuperviseInterval);
   queue_->addAt(std::string(kInventory), steady_clock::now() + kInventoryInterval);
   events_ = std::jthread([this](const std::stop_token& stop) { followEvents(stop); });
@@ -103,6 +110,7 @@ void Reconciler::committed(const Book& before, const Book& after) {
     if (old == before.workloads.end() || old->second != workload) lookAtWorkload(name, {});
   }
   const bool berths_changed = before.state.berths != after.state.berths;
+  if (berths_changed || before.workloads != after.workloads) queue_->add(std::string(kGuards));
   for (const ledger::Gpu& gpu : after.state.gpus) {
     const ledger::Gpu* old = ledger::findGpu(before.state, gpu.uuid);
     const bool changed = old == nullptr || *old != gpu;
@@ -134,6 +142,11 @@ void Reconciler::work(const std::string& key) {
   } else if (view == kEngine) {
     parts_.engine.refresh();
     queue_->addAt(key, steady_clock::now() + kEngineInterval);
+  } else if (view == kGuards) {
+    tendGuards();
+  } else if (view == kUsage) {
+    guard_->look();
+    queue_->addAt(key, steady_clock::now() + kUsageInterval);
   } else if (view == kMps) {
     sharing_->supervise();
     queue_->addAt(std::string(kMps), steady_clock::now() + kSuperviseInterval);
@@ -155,6 +168,15 @@ void Reconciler::tendOperation(const std::string& id) {
              service::conclude(draft, id, progress);
              return {};
            }));
+}
+
+/// An operation that waits for limits is looked at again once they are in force.
+void Reconciler::tendGuards() {
+  if (!guard_->follow()) return;
+  const std::shared_ptr<const Book> book = parts_.desk.book();
+  for (const auto& [id, operation] : book->operations) {
+    if (operation->state == Operation::State::Running) queue_->add(std::string(kOperation) + id);
+  }
 }
 
 void Reconciler::tendInventory() {

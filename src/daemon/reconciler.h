@@ -12,6 +12,7 @@
 #include "gpu/driver.h"
 #include "service/conductor.h"
 #include "service/desk.h"
+#include "service/guard_keeper.h"
 #include "service/inventory_keeper.h"
 #include "service/sharing_keeper.h"
 #include "service/workload_runner.h"
@@ -30,8 +31,9 @@ class Reconciler {
   explicit Reconciler(Parts parts) : parts_(parts) {}
   ~Reconciler();
 
-  /// The two that in turn ask for work; set before begin().
-  void attach(service::WorkloadRunner& workloads, service::SharingKeeper& sharing);
+  /// Those that in turn ask for work; set before begin().
+  void attach(service::WorkloadRunner& workloads, service::SharingKeeper& sharing,
+              service::GuardKeeper& guard);
 
   /// Called after each commit, on the committing thread. Set before begin().
   void alsoTell(std::function<void(const service::Book&, const service::Book&)> listener) {
@@ -53,6 +55,7 @@ class Reconciler {
   void work(const std::string& key);
   void committed(const service::Book& before, const service::Book& after);
   void tendOperation(const std::string& id);
+  void tendGuards();
   void tendInventory();
   void tendOrphans();
   void followEvents(const std::stop_token& stop);
@@ -62,6 +65,7 @@ class Reconciler {
   service::WorkloadRunner* workloads_ = nullptr;
   service::SharingKeeper* sharing_ = nullptr;
   std::function<void(const service::Book&, const service::Book&)> also_tell_;
+  service::GuardKeeper* guard_ = nullptr;
   std::unique_ptr<WorkQueue> queue_;
   std::jthread events_;
 };

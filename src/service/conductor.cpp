@@ -117,8 +117,28 @@ Progress changingMode(const Operation& operation, const Book& book, const Sharin
   return succeeded();
 }
 
-/// Until no container of it waits for a start that the new limits need.
-Progress settingLimits(const Operation& operation, const Book& book) {
+/// Where a container of the workload does not have the book's limits yet, or never will as it runs.
+std::optional<Progress> limitsNotInForce(const WorkloadRecord& workload, const Book& book,
+                                         const SharingLookup& sharing) {
+  const std::string prefix = workload.spec.name.value + "/";
+  for (const ledger::Berth& berth : book.state.berths) {
+    if (!berth.holder.name.starts_with(prefix)) continue;
+    const SharingInForce now = sharing(berth.gpu);
+    if (now.limits_lost.starts_with(prefix)) {
+      const std::string why = now.limits_lost + " was started without the guard of this daemon";
+      Error error{
+          ErrorCode::Unavailable, why + "; the new limits hold from its next start on", "GuardLost", {}};
+      return Progress{Progress::State::Failed, kWhole, why, std::move(error)};
+    }
+    if (now.limits_behind.starts_with(prefix)) {
+      return Progress{Progress::State::Running, 50, "changing the limits of " + now.limits_behind, {}};
+    }
+  }
+  return std::nullopt;
+}
+
+/// Until every container of it has the new limits: at once, or by a start that MPS's need.
+Progress settingLimits(const Operation& operation, const Book& book, const SharingLookup& sharing) {
   for (const std::string& name : operation.targets) {
     const WorkloadRecord* workload = find(book, name);
     if (workload == nullptr || workload->desired != Desired::Running) continue;
@@ -128,6 +148,7 @@ Progress settingLimits(const Operation& operation, const Book& book) {
                               (c.phase == Phase::Waiting && c.attempt > 0 && c.not_before == WallTime{});
       if (outdated || restarting) return {Progress::State::Running, 50, "restarting " + c.name, {}};
     }
+    if (auto progress = limitsNotInForce(*workload, book, sharing)) return *std::move(progress);
   }
   return succeeded();
 }
@@ -150,7 +171,7 @@ Progress progressOf(const Operation& operation, const Book& book, const SharingL
   if (operation.kind == "delete") return gone(operation, book);
   if (operation.kind == "stop") return stopping(operation, book);
   if (operation.kind == "mode") return changingMode(operation, book, sharing);
-  if (operation.kind == "set") return settingLimits(operation, book);
+  if (operation.kind == "set") return settingLimits(operation, book, sharing);
   if (isVmOperation(operation)) return vmProgress(operation, book);
   if (operation.kind == "reserve") return handingOver(operation, book, sharing);
   return succeeded();

@@ -124,6 +124,9 @@ SharingInForce SharingKeeper::inForce(const GpuUuid& uuid) const {
   if (gpu == nullptr) return now;
   const bool want = wantsMps(book->state, *gpu);
   const std::string waits_for = blocker(*book, *gpu, want);
+  LimitsInForce limits = parts_.guard.inForce(*book, uuid);
+  now.limits_behind = std::move(limits.behind);
+  now.limits_lost = std::move(limits.lost);
   now.ready = waits_for.empty() && (want ? status.state == MpsState::Running : !now.mps_daemon);
   if (now.ready) return now;
   if (!waits_for.empty()) {
@@ -194,6 +197,7 @@ Result<container::GpuEdits> SharingKeeper::edits(const ledger::State& state,
     if (first.memory_rung == ledger::Rung::MpsV2) client.pinned_memory = first.memory;
     request.mps = client;
   }
+  TRY(request.guard, parts_.guard.prepare(berths));
   return container::gpuEdits(parts_.files, request);
 }
 

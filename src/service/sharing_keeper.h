@@ -18,6 +18,7 @@
 #include "gpu/driver.h"
 #include "service/conductor.h"
 #include "service/desk.h"
+#include "service/guard_keeper.h"
 #include "service/workload_runner.h"
 #include "sharing/mps/mps_manager.h"
 
@@ -37,6 +38,7 @@ class SharingKeeper final : public GpuAccess {
     Desk& desk;
     sharing::MpsManager& mps;
     gpu::GpuDriver& driver;
+    GuardKeeper& guard;
     container::DriverFiles files;
     std::filesystem::path sim_dir;  // Of the simulated driver; empty with a real one.
     /// Asks for tend(uuid) again.

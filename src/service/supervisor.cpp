@@ -214,7 +214,8 @@ struct Apply {
     ContainerRecord& c = *find(workload, step.name);
     c.phase = Phase::Exited;
     c.exit_code = step.exit_code;
-    c.message = step.message;
+    // What was said of it while it ran (the audit's finding) explains its end better than nothing.
+    if (!step.message.empty()) c.message = step.message;
     c.sharing.reset();
     c.finished = now;
   }

@@ -79,7 +79,8 @@ plan() { # EXPECTED-STATUS FILE
 
 check_examples() {
   local file
-  plan 3 examples/fractions.yaml # Its own words: refused where nothing enforces the limits.
+  # Its own words: refused where nothing enforces the limits.
+  if [ -f "$build/guard/libberth-guard-1.so" ]; then plan 0 examples/fractions.yaml; else plan 3 examples/fractions.yaml; fi
   "$berth" mps start >/dev/null 2>&1
   for file in examples/*; do plan 0 "$file"; done
   echo "examples: $(find examples -type f | wc -l) files"

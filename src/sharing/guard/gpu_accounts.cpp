@@ -10,6 +10,10 @@ namespace berth::sharing {
 namespace {
 
 constexpr std::size_t kRecentLooks = 10;
+// The driver's figures come with a delay, and feedback is wanted soon after a contender comes or goes.
+constexpr std::size_t kFeedbackLooks = 3;
+constexpr std::int64_t kLeastForFeedbackNs = 20'000'000;
+constexpr std::int64_t kMostCharge = 2000;
 constexpr std::int64_t kPercent = 100;
 constexpr std::int64_t kPermille = 1000;
 constexpr std::int64_t kMost = std::numeric_limits<std::int64_t>::max();
@@ -42,6 +46,24 @@ GpuUse minus(GpuUse left, const GpuUse& use) {
   return left;
 }
 
+std::int64_t sumOfLast(const std::deque<std::int64_t>& values, std::size_t looks) {
+  const auto begin =
+      values.size() > looks ? values.end() - static_cast<std::ptrdiff_t>(looks) : values.begin();
+  return std::accumulate(begin, values.end(), std::int64_t{0});
+}
+
+std::int64_t activeProcesses(const DeviceReading& device) {
+  return std::ranges::count_if(device.processes, [](const ProcessReading& p) { return p.sm_percent > 0; });
+}
+
+std::uint32_t activeContainers(const DeviceReading& device) {
+  std::set<std::string_view> active;
+  for (const ProcessReading& process : device.processes) {
+    if (process.sm_percent > 0) active.insert(process.container);
+  }
+  return static_cast<std::uint32_t>(active.size());
+}
+
 struct Together {
   std::int64_t percent = 0;
   std::int64_t memory_bytes = 0;
@@ -60,6 +82,14 @@ std::map<std::string, Together> byContainer(const DeviceReading& device) {
 
 }  // namespace
 
+std::uint32_t chargePermille(std::int64_t driver_ns, std::int64_t guard_ns, std::int64_t active_processes) {
+  if (driver_ns < kLeastForFeedbackNs || guard_ns < kLeastForFeedbackNs) return kPermille;
+  const std::int64_t least = kPermille / std::max<std::int64_t>(active_processes, 1);
+  const double ratio =
+      static_cast<double>(kPermille) * static_cast<double>(driver_ns) / static_cast<double>(guard_ns);
+  return static_cast<std::uint32_t>(std::clamp(static_cast<std::int64_t>(ratio), least, kMostCharge));
+}
+
 void GpuAccounts::book(Account& account, std::int64_t busy_ns, std::int64_t memory_bytes) {
   account.gpu_ns += busy_ns;
   account.memory_bytes = memory_bytes;
@@ -69,6 +99,7 @@ void GpuAccounts::book(Account& account, std::int64_t busy_ns, std::int64_t memo
 void GpuAccounts::book(GuardAccount& account, const GuardReading& reading) {
   std::map<std::uint64_t, guard::ProcessGpuUsage> last;
   GuardUse& use = account.use;
+  const std::int64_t gpu_ns_before = use.gpu_ns;
   use.memory_bytes = 0;
   use.processes = 0;
   for (const guard::ProcessUsage& process : reading.processes) {
@@ -84,6 +115,7 @@ void GpuAccounts::book(GuardAccount& account, const GuardReading& reading) {
     last.insert_or_assign(process.owner.word(), now);
   }
   account.last = std::move(last);
+  keep(account.recent_ns, use.gpu_ns - gpu_ns_before);
 }
 
 void GpuAccounts::add(const std::vector<DeviceReading>& devices, const std::vector<GuardReading>& guards,
@@ -94,6 +126,8 @@ void GpuAccounts::add(const std::vector<DeviceReading>& devices, const std::vect
   for (const DeviceReading& device : devices) {
     Gpu& gpu = kept.insert_or_assign(device.gpu, std::move(gpus_[device.gpu])).first->second;
     keep(gpu.elapsed_ns, elapsed.count());
+    gpu.active_processes = activeProcesses(device);
+    gpu.active_containers = activeContainers(device);
     book(gpu.device, shareOf(elapsed, device.busy_percent), device.memory_bytes);
     const auto gone = [&](const auto& entry) { return !running.contains({entry.first, device.gpu}); };
     std::erase_if(gpu.containers, gone);
@@ -136,6 +170,21 @@ std::vector<GpuReport> GpuAccounts::report() const {
     reports.push_back(std::move(report));
   }
   return reports;
+}
+
+std::vector<Feedback> GpuAccounts::feedback() const {
+  std::vector<Feedback> all;
+  for (const auto& [uuid, gpu] : gpus_) {
+    for (const auto& [name, guard] : gpu.guards) {
+      const auto account = gpu.containers.find(name);
+      if (account == gpu.containers.end()) continue;
+      all.push_back({name, uuid,
+                     chargePermille(sumOfLast(account->second.recent_ns, kFeedbackLooks),
+                                    sumOfLast(guard.recent_ns, kFeedbackLooks), gpu.active_processes),
+                     gpu.active_containers});
+    }
+  }
+  return all;
 }
 
 }  // namespace berth::sharing

@@ -75,6 +75,20 @@ struct GpuReport {
   GpuUse remainder;
 };
 
+/// What a container's guard should know about its charging (guard/region.h, GpuLimits).
+struct Feedback {
+  std::string container;
+  GpuUuid gpu;
+  std::uint32_t charge_permille = 1000;
+  std::uint32_t contenders = 0;
+  bool operator==(const Feedback&) const = default;
+};
+
+/// The driver's figure divided by the guard's, which counts the time slices of others along: by events, work
+/// of one of N processes seems to take up to N times as long. So no less than 1/N, whatever a container
+/// claims. 1000 where either says next to nothing. Pure.
+std::uint32_t chargePermille(std::int64_t driver_ns, std::int64_t guard_ns, std::int64_t active_processes);
+
 /// Adds looks up. One thread.
 class GpuAccounts {
  public:
@@ -84,6 +98,8 @@ class GpuAccounts {
            const std::vector<std::pair<std::string, GpuUuid>>& present, std::chrono::nanoseconds elapsed);
 
   std::vector<GpuReport> report() const;
+  /// Of the latest looks, for every container with a guard.
+  std::vector<Feedback> feedback() const;
 
  private:
   struct Account {
@@ -94,12 +110,15 @@ class GpuAccounts {
   struct GuardAccount {
     GuardUse use;
     std::map<std::uint64_t, guard::ProcessGpuUsage> last;  // By slot owner.
+    std::deque<std::int64_t> recent_ns;
   };
   struct Gpu {
     Account device;
     std::map<std::string, Account> containers;
     std::map<std::string, GuardAccount> guards;
     std::deque<std::int64_t> elapsed_ns;
+    std::uint32_t active_containers = 0;  // With work in the last look; other processes count as one more.
+    std::int64_t active_processes = 0;
   };
 
   static void book(Account& account, std::int64_t busy_ns, std::int64_t memory_bytes);
