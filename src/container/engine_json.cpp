@@ -174,7 +174,8 @@ Result<std::string> requiredString(const json::object& object, std::string_view 
 
 ContainerState stateFromName(std::string_view name) {
   if (name == "created" || name == "configured" || name == "initialized") return ContainerState::Created;
-  if (name == "running") return ContainerState::Running;
+  // Podman says "stopping" while it waits for the end, which has no exit code before it has come.
+  if (name == "running" || name == "stopping") return ContainerState::Running;
   if (name == "exited" || name == "stopped" || name == "dead") return ContainerState::Exited;
   return ContainerState::Other;
 }

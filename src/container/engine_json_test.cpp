@@ -79,6 +79,9 @@ TEST(EngineJsonTest, EveryStateOfBothEnginesHasAMeaning) {
   for (const char* name : {"created", "configured", "initialized"}) {
     EXPECT_EQ(stateOf(name).state, ContainerState::Created) << name;
   }
+  for (const char* name : {"running", "stopping"}) {
+    EXPECT_EQ(stateOf(name).state, ContainerState::Running) << name;
+  }
   for (const char* name : {"exited", "stopped", "dead"}) {
     EXPECT_EQ(stateOf(name).state, ContainerState::Exited) << name;
     EXPECT_EQ(stateOf(name).pid, 0) << name;
