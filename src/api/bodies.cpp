@@ -15,14 +15,10 @@ using http::ServerRequest;
 using http::ServerResponse;
 using service::DryRun;
 
-namespace {
-
 Error wrongType(std::string_view key, std::string_view type) {
   return Error{
       ErrorCode::InvalidArgument, "\"" + std::string(key) + "\" must be " + std::string(type), {}, {}};
 }
-
-}  // namespace
 
 Result<ServerResponse> answer(const json::value& body, int status) {
   ServerResponse response;

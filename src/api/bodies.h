@@ -24,6 +24,9 @@ Result<service::DryRun> dryRun(const http::ServerRequest& request);
 /// A JSON object of a small body; an empty body is an empty object.
 Result<boost::json::object> bodyObject(const http::ServerRequest& request);
 
+/// InvalidArgument: "KEY" must be TYPE.
+Error wrongType(std::string_view key, std::string_view type);
+
 // One field of it. InvalidArgument: missing or of another type; null counts as missing.
 Result<std::optional<std::string>> optionalText(const boost::json::object& object, std::string_view key);
 Result<std::string> requiredText(const boost::json::object& object, std::string_view key);

@@ -6,9 +6,10 @@
 
 #include <gtest/gtest.h>
 
+#include "api/api_testing.h"
 #include "http/dispatch.h"
 #include "http/testing/server_fixture.h"
-#include "service/service_testing.h"
+#include "service/vm_testing.h"
 
 namespace berth::api {
 namespace {
@@ -16,30 +17,12 @@ namespace {
 using http::Role;
 using http::Route;
 
-class NoLiveData final : public LiveData {
- public:
-  MpsView mps(const ledger::Gpu& /*gpu*/) override { return {}; }
-  GpuNow now(const ledger::State& /*state*/, const ledger::Gpu& /*gpu*/) override { return {}; }
-  Result<gpu::DriverInfo> driver() override { return fail(ErrorCode::Unavailable, "no driver"); }
-  EngineView engine() override { return {}; }
-};
-
-/// Counts the faults it is asked for.
-class CountingSimulation final : public Simulation {
- public:
-  Result<std::string> status() override { return std::string("[]"); }
-  Result<void> inject(const ledger::Gpu& /*gpu*/, const std::string& /*fault*/,
-                      const std::optional<std::int64_t>& /*value*/) override {
-    ++injected;
-    return {};
-  }
-  int injected = 0;
-};
-
 /// Who may use a route, by the rule of docs/api.md: looking is for everyone, changing for operators, breaking
 /// (a simulated GPU) for the owner.
 Role roleByRule(const Route& route) {
   if (route.pattern == "/api/v1/sim/faults") return Role::Owner;
+  // It reads any file of the device.
+  if (route.method == "PUT" && route.pattern == "/api/v1/images/{name}") return Role::Owner;
   return route.method == "GET" ? Role::Reader : Role::Operator;
 }
 
@@ -50,7 +33,7 @@ class RoutesTest : public ::testing::Test {
     http::ServerRequest request;
     request.method = route.method;
     request.path = route.pattern;
-    for (const char* name : {"id", "name"}) {
+    for (const char* name : {"id", "lun", "name"}) {
       if (route.pattern.find("{" + std::string(name) + "}") != std::string::npos)
         request.params[name] = "none";
     }
@@ -64,10 +47,10 @@ class RoutesTest : public ::testing::Test {
     return *found;
   }
 
-  service::testing::Box box_{2};
-  NoLiveData live_;
-  CountingSimulation simulation_;
-  const std::vector<Route> routes_ = routes({*box_.service, live_, simulation_});
+  service::testing::VmBox box_{2};
+  testing::NoLiveData live_;
+  testing::CountingSimulation simulation_;
+  const std::vector<Route> routes_ = routes({*box_.service, live_, simulation_, *box_.vms});
 };
 
 TEST_F(RoutesTest, EveryRouteIsOpenToItsRoleAndThoseAboveAndClosedToThoseBelow) {

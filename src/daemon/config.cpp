@@ -29,9 +29,9 @@ Result<void> setArbitration(Config& config, const std::string& text) {
 
 Result<void> setEnforcement(Config& config, const std::string& text) {
   if (text == "stop") {
-    config.enforcement = service::Enforcement::Stop;
+    config.enforcement = sharing::Enforcement::Stop;
   } else if (text == "report") {
-    config.enforcement = service::Enforcement::Report;
+    config.enforcement = sharing::Enforcement::Report;
   } else {
     return fail(ErrorCode::InvalidArgument, "\"" + text + "\" is neither stop nor report");
   }

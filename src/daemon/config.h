@@ -10,7 +10,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "gpu/pci.h"
-#include "service/guard_keeper.h"
+#include "sharing/guard/enforcement.h"
 #include "vm/admission.h"
 
 namespace berth::daemon {
@@ -27,7 +27,7 @@ struct Config {
   arbiter::Arbitration arbitration = arbiter::Arbitration::Appliance;
   std::vector<gpu::PciId> also_gpus;    // PCI ids that count as GPUs, "1234:11e8".
   std::filesystem::path guard_library;  // Empty: beside the program, if it is there.
-  service::Enforcement enforcement = service::Enforcement::Stop;
+  sharing::Enforcement enforcement = sharing::Enforcement::Stop;
   LogLevel log_level = LogLevel::Info;
   std::string libvirt_uri = "qemu:///system";
   std::filesystem::path vm_dir;  // Disks and images; empty: beside the state directory, "<state_dir>-vms".

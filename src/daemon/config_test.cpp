@@ -14,8 +14,8 @@ TEST(ConfigTest, TheFileSetsWhatItNamesAndLeavesTheRest) {
 }
 
 TEST(ConfigTest, TheAuditsPolicyIsStopUnlessItSaysReport) {
-  EXPECT_EQ(Config{}.enforcement, service::Enforcement::Stop);
-  EXPECT_EQ(parseConfig("enforcement: report\n", "f", {})->enforcement, service::Enforcement::Report);
+  EXPECT_EQ(Config{}.enforcement, sharing::Enforcement::Stop);
+  EXPECT_EQ(parseConfig("enforcement: report\n", "f", {})->enforcement, sharing::Enforcement::Report);
   EXPECT_EQ(parseConfig("enforcement: maybe\n", "f", {}).error().message,
             "f:1 enforcement: \"maybe\" is neither stop nor report");
 }

@@ -183,7 +183,7 @@ void GuardKeeper::audit(const std::map<std::string, Limited>& limited, const std
 
 void GuardKeeper::act(const sharing::Unreported& found, const std::map<std::string, Limited>& limited) {
   const Limited& container = limited.at(found.container);
-  const bool stop = parts_.enforcement == Enforcement::Stop;
+  const bool stop = parts_.enforcement == sharing::Enforcement::Stop;
   const std::string what = "process " + std::to_string(found.process.id.pid) + " (" +
                            found.process.executable + ") uses the GPU without the guard";
   const Result<void> recorded = parts_.desk.change([&](Draft& draft) -> Result<void> {

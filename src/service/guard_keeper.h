@@ -16,14 +16,12 @@
 #include "gpu/driver.h"
 #include "os/procfs.h"
 #include "service/desk.h"
+#include "sharing/guard/enforcement.h"
 #include "sharing/guard/gpu_accounts.h"
 #include "sharing/guard/guard_audit.h"
 #include "sharing/guard/guard_regions.h"
 
 namespace berth::service {
-
-/// What happens to a limited container with a process that uses its GPU and has not reported in.
-enum class Enforcement : std::uint8_t { Stop, Report };
 
 /// A limited container that runs or is being started.
 struct Limited {
@@ -50,7 +48,7 @@ class GuardKeeper {
     container::Engine& engine;
     gpu::GpuDriver& driver;
     const sharing::GuardRegions* regions = nullptr;  // Not owned; nullptr: this box has no guard.
-    Enforcement enforcement = Enforcement::Stop;
+    sharing::Enforcement enforcement = sharing::Enforcement::Stop;
     std::chrono::milliseconds grace{2000};
     os::Procfs procfs{};
   };

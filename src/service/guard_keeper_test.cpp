@@ -32,7 +32,7 @@ class GuardKeeperTest : public ::testing::Test {
     boot();
   }
 
-  void boot(Enforcement enforcement = Enforcement::Stop) {
+  void boot(sharing::Enforcement enforcement = sharing::Enforcement::Stop) {
     regions = std::make_unique<sharing::GuardRegions>(dir.file("guard"), library());
     keeper = std::make_unique<GuardKeeper>(GuardKeeper::Parts{
         *box.desk, box.engine, driver, regions.get(), enforcement, milliseconds(2000), os::Procfs(proc())});
@@ -174,7 +174,7 @@ TEST_F(GuardKeeperTest, OneThatHasNotIsNamedWithItsContainerWhichIsStopped) {
 }
 
 TEST_F(GuardKeeperTest, UnderTheOtherPolicyItIsOnlyReported) {
-  boot(Enforcement::Report);
+  boot(sharing::Enforcement::Report);
   run("a");
   process(300, "a", 7);
   lookFor(milliseconds(5000));
@@ -229,8 +229,8 @@ TEST_F(GuardKeeperTest, EveryContainersUseAndTheRemainderAreTheDevices) {
 TEST_F(GuardKeeperTest, WithoutAGuardNothingIsMadeOrAudited) {
   run("a");
   process(300, "a", 7);
-  GuardKeeper none(
-      {*box.desk, box.engine, driver, nullptr, Enforcement::Stop, milliseconds(0), os::Procfs(proc())});
+  GuardKeeper none({*box.desk, box.engine, driver, nullptr, sharing::Enforcement::Stop, milliseconds(0),
+                    os::Procfs(proc())});
   EXPECT_FALSE(*none.prepare(box.state().berths));
   none.look();
   EXPECT_FALSE(none.follow());

@@ -15,6 +15,7 @@
 
 #include <boost/json.hpp>
 
+#include "api/api_testing.h"
 #include "api/routes.h"
 #include "base/clock.h"
 #include "container/fake_engine.h"
@@ -22,6 +23,9 @@
 #include "http/dispatch.h"
 #include "http/error_mapping.h"
 #include "ledger/ledger.h"
+#include "service/fake_vm_files.h"
+#include "service/vm_service.h"
+#include "vm/fake_hypervisor.h"
 
 namespace {
 
@@ -30,23 +34,6 @@ using namespace berth;  // NOLINT(google-build-using-namespace): a program, not 
 void require(bool holds) {
   if (!holds) std::abort();
 }
-
-class NoLiveData final : public api::LiveData {
- public:
-  api::MpsView mps(const ledger::Gpu& /*gpu*/) override { return {}; }
-  api::GpuNow now(const ledger::State& /*state*/, const ledger::Gpu& /*gpu*/) override { return {}; }
-  Result<gpu::DriverInfo> driver() override { return gpu::DriverInfo{"550.54.15", "12.4", true}; }
-  api::EngineView engine() override { return {}; }
-};
-
-class NoSimulation final : public api::Simulation {
- public:
-  Result<std::string> status() override { return std::string("[]"); }
-  Result<void> inject(const ledger::Gpu& /*gpu*/, const std::string& /*fault*/,
-                      const std::optional<std::int64_t>& /*value*/) override {
-    return {};
-  }
-};
 
 class OwnerOnly final : public http::Authenticator {
  public:
@@ -70,6 +57,7 @@ class Device {
  public:
   Device() {
     engine_.addImage("image");
+    live_.driver_info = gpu::DriverInfo{"550.54.15", "12.4", true};
     require(desk_
                 ->change([](service::Draft& draft) -> Result<void> {
                   draft.putGpu(gpuAt(0));
@@ -88,16 +76,19 @@ class Device {
   std::unique_ptr<ledger::Ledger> ledger_ = std::move(ledger::Ledger::open(directory_.path())).value();
   std::unique_ptr<service::Desk> desk_ = std::move(service::Desk::open(*ledger_, clock_, {})).value();
   service::Service service_{*desk_, engine_};
-  NoLiveData live_;
-  NoSimulation simulation_;
-  std::vector<http::Route> routes_ = api::routes({service_, live_, simulation_});
+  vm::FakeHypervisor hypervisor_;
+  service::testing::FakeVmFiles files_;
+  service::VmService vms_{{*desk_, hypervisor_, files_, {}, {}, {}, [] { return std::string("uuid"); }}};
+  api::testing::NoLiveData live_;
+  api::testing::CountingSimulation simulation_;
+  std::vector<http::Route> routes_ = api::routes({service_, live_, simulation_, vms_});
 };
 
 http::ServerRequest requestFor(const http::Route& route, std::string_view value, std::string_view body) {
   http::ServerRequest request;
   request.method = route.method;
   request.path = route.pattern;
-  request.params = {{"id", "0"}, {"name", "w"}};
+  request.params = {{"id", "0"}, {"name", "w"}, {"lun", "0"}};
   for (const http::QueryParameter& parameter : route.query) request.query[parameter.name] = value;
   // Only looks and dry runs, so that each input meets the same device.
   if (request.query.contains("dryRun")) request.query["dryRun"] = "true";
