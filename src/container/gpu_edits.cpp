@@ -242,7 +242,7 @@ Result<void> verifyEdits(std::int64_t pid, const GpuEdits& edits) {
   if (text.empty()) return fail(ErrorCode::NotFound, "process " + std::to_string(pid) + " is gone");
   TRY(const auto mounts, parseMountInfo(text));
 
-  Error error{ErrorCode::Unavailable, "the container runs without all of its GPU's files",
+  Error error{ErrorCode::Io, "the container runs without all of its GPU's files",
               std::string(kMissingReason)};
   for (const Bind& bind : edits.binds) {
     if (!arrived(root, mounts, bind)) error.details.push_back({bind.target, "is not " + bind.source, ""});

@@ -81,7 +81,7 @@ Result<std::string> cdiSpec(const std::vector<CdiDevice>& devices);
 std::vector<Bind> missingBinds(const std::vector<MountPoint>& mounts, const std::vector<Bind>& binds);
 
 /// Looks into the running process `pid` whether every bind is mounted and is the file it should be, and
-/// whether every device is the host's. NotFound: the process is gone. Unavailable with the reason
+/// whether every device is the host's. NotFound: the process is gone. Io with the reason
 /// "GpuEditsMissing" and a detail each: something is missing, stop the container. Denied: needs root. Blocks
 /// on /proc only.
 Result<void> verifyEdits(std::int64_t pid, const GpuEdits& edits);

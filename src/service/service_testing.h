@@ -36,7 +36,7 @@ class FakeGpus final : public GpuAccess {
   }
   Result<void> verify(std::int64_t /*pid*/, const container::GpuEdits& /*edits*/) override {
     if (verifies) return {};
-    return fail(ErrorCode::Unavailable, "libcuda.so.1 is not mounted");
+    return fail(ErrorCode::Io, "libcuda.so.1 is not mounted");
   }
 
   bool held_back = false;
@@ -65,12 +65,13 @@ class Box {
     EXPECT_TRUE(fitted);
   }
 
+  Box(const Box&) = delete;
+  Box& operator=(const Box&) = delete;
+  ~Box() { takeDown(); }
+
   /// What a restart of the daemon does: everything in memory is gone, the ledger and the engine are not.
   void boot() {
-    service.reset();
-    runner.reset();
-    desk.reset();
-    ledger_.reset();
+    takeDown();
     ledger_ = std::move(ledger::Ledger::open(dir_.path())).value();
     desk = std::move(Desk::open(*ledger_, clock, policy_)).value();
     watcher_ = std::move(os::ProcessWatcher::create()).value();
@@ -123,6 +124,15 @@ class Box {
   std::unique_ptr<Service> service;
 
  private:
+  /// Last made, first ended, as the daemon does.
+  void takeDown() {
+    service.reset();
+    runner.reset();
+    watcher_.reset();
+    desk.reset();
+    ledger_.reset();
+  }
+
   void conduct(const std::string& id) {
     const auto book = desk->book();
     const Operation& operation = *book->operations.at(id);
