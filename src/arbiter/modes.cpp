@@ -79,7 +79,7 @@ Result<Plan> decideSetMode(Decision& decision, const SetMode& request) {
   if (position < 0) return fail(refuseUnknown(decision, request.gpu.value));
   const auto at = static_cast<std::size_t>(position);
   const ledger::Gpu& gpu = decision.gpu(at);
-  if (gpu.mode == request.mode) return Plan{};
+  if (gpu.mode == request.mode && gpu.health != ledger::Health::Lost) return Plan{};
 
   const std::vector<const Berth*> berths = decision.berthsByGpu()[at];
   if (const Obstacle obstacle = modeObstacle(decision, at, request, berths); obstacle != Obstacle::None) {

@@ -69,6 +69,13 @@ TEST(ModesTest, B16AVmsUnknownMovingQuarantinedOrLostGpuIsRefused) {
   EXPECT_EQ(bench.refusal.reason, reasons::kUnknownGpu);
 }
 
+TEST(ModesTest, B16ALostGpuIsRefusedAlsoTheModeItHas) {
+  Bench bench(1);
+  bench.state.gpus[0].health = ledger::Health::Lost;
+  EXPECT_FALSE(bench.setMode(0, bench.state.gpus[0].mode));
+  EXPECT_EQ(bench.refusal.reason, reasons::kGpuLost);
+}
+
 TEST(ModesTest, B16ExclusiveNeedsAtMostOneBerthEvenWithRestart) {
   Bench bench(1);
   ASSERT_TRUE(bench.run(named("a", "0")));

@@ -315,6 +315,12 @@ Result<Accepted> Service::switchMps(bool on, const std::optional<std::string>& g
                               " has it");
         continue;
       }
+      if (each.health == ledger::Health::Lost) {
+        op.warnings.push_back("GPU " + std::to_string(each.index) + " is left alone: it is lost" +
+                              (each.health_reason.empty() ? "" : ", " + each.health_reason) +
+                              "; its mode stays " + std::string(ledger::name(each.mode)));
+        continue;
+      }
       if (!on && each.mode != ledger::Mode::Mps) continue;
       TRY(arbiter::Plan plan, draft.decide(arbiter::SetMode{each.uuid, mode, restart}, desk_.policy()));
       append(whole, std::move(plan));

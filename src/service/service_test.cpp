@@ -170,6 +170,25 @@ TEST(ServiceTest, A16SwitchingMpsUnderRunningContainersIsRefusedUnlessTheyMayBeR
   EXPECT_EQ(container.attempt, 2);
 }
 
+TEST(ServiceTest, A16SwitchingMpsForTheDeviceLeavesALostGpuAloneAndSaysSo) {
+  Box box(2);
+  ASSERT_TRUE(box.desk->change([](Draft& draft) -> Result<void> {
+    ledger::Gpu lost = draft.book.state.gpus[0];
+    lost.health = ledger::Health::Lost;
+    draft.putGpu(lost);
+    return {};
+  }));
+  const auto started = box.service->switchMps(true, std::nullopt, false, kReally);
+  ASSERT_TRUE(started) << started.error().message;
+  ASSERT_EQ(started->warnings.size(), 1U);
+  EXPECT_NE(started->warnings[0].find("GPU 0 is left alone: it is lost"), std::string::npos);
+  EXPECT_EQ(box.state().gpus[0].mode, ledger::Mode::TimeSlice);
+  EXPECT_EQ(box.state().gpus[1].mode, ledger::Mode::Mps);
+  const auto named = box.service->switchMps(true, "0", false, kReally);
+  ASSERT_FALSE(named);
+  EXPECT_EQ(named.error().reason, "GpuLost");
+}
+
 TEST(ServiceTest, B8ARestartFindsEverythingAsItWasAndAdoptsWhatRuns) {
   Box box(2);
   ASSERT_TRUE(box.service->reserve("vm1", 1, kReally));

@@ -54,10 +54,10 @@ void SharingKeeper::tend(const GpuUuid& uuid) {
   if (gpu == nullptr) return;
   const bool want = wantsMps(book->state, *gpu);
   const sharing::MpsStatus before = parts_.mps.status(uuid);
-  // The first look at a GPU also clears what an earlier run of ours left there.
-  const bool looked = looked_at_.with([&](auto& all) { return !all.insert(uuid).second; });
-  if (want ? before.state == MpsState::Running : looked && before.state == MpsState::Off) return;
-  if (!blocker(*book, *gpu, want).empty()) return;  // Asked again when that container has stopped.
+  // Until it is cleared, a GPU may have what an earlier run of ours left there.
+  if (want ? before.state == MpsState::Running : isCleared(*gpu) && before.state == MpsState::Off) return;
+  const bool lost = gpu->health == ledger::Health::Lost;  // Its clients have nothing left to be waited for.
+  if (!lost && !blocker(*book, *gpu, want).empty()) return;  // Asked again when that container has stopped.
   Result<void> done;
   if (!want) {
     done = parts_.mps.stop(uuid);
@@ -68,11 +68,20 @@ void SharingKeeper::tend(const GpuUuid& uuid) {
     log(LogLevel::Error, want ? "MPS does not start" : "MPS does not stop",
         {{"gpu", uuid.value}, {"why", done.error().message}});
     parts_.again(uuid, parts_.desk.clock().now() + kRetry);
+  } else {
+    cleared_.with([&](auto& all) { all[uuid] = lost; });
   }
   announce(*gpu, before);
   // Even where nothing differs afterwards: meanwhile the GPU was not ready, and a workload may have seen
   // that.
   parts_.changed(uuid);
+}
+
+bool SharingKeeper::isCleared(const ledger::Gpu& gpu) const {
+  return cleared_.with([&](const auto& all) {
+    const auto found = all.find(gpu.uuid);
+    return found != all.end() && found->second == (gpu.health == ledger::Health::Lost);
+  });
 }
 
 void SharingKeeper::announce(const ledger::Gpu& gpu, const sharing::MpsStatus& before) {
@@ -127,7 +136,8 @@ SharingInForce SharingKeeper::inForce(const GpuUuid& uuid) const {
   LimitsInForce limits = parts_.guard.inForce(*book, uuid);
   now.limits_behind = std::move(limits.behind);
   now.limits_lost = std::move(limits.lost);
-  now.ready = waits_for.empty() && (want ? status.state == MpsState::Running : !now.mps_daemon);
+  const bool off = isCleared(*gpu) && !now.mps_daemon;
+  now.ready = waits_for.empty() && (want ? status.state == MpsState::Running : off);
   if (now.ready) return now;
   if (!waits_for.empty()) {
     now.message = "stopping " + waits_for;

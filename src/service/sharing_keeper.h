@@ -9,7 +9,6 @@
 #include <chrono>
 #include <functional>
 #include <map>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -71,9 +70,13 @@ class SharingKeeper final : public GpuAccess {
   Result<container::GpuInContainer> gpuInContainer(const GpuUuid& uuid);
   Result<int> minorNumber(const GpuUuid& uuid);
   void announce(const ledger::Gpu& gpu, const sharing::MpsStatus& before);
+  /// Whether nothing that an earlier run left can be on the GPU any more, and its compute mode is ours.
+  bool isCleared(const ledger::Gpu& gpu) const;
 
   Parts parts_;
-  Guarded<std::set<GpuUuid>> looked_at_;  // Since this start of the daemon.
+  /// GPUs that MPS was started or stopped on since this start of the daemon, and whether they were lost then:
+  /// one that comes back is looked at afresh.
+  Guarded<std::map<GpuUuid, bool>> cleared_;
   Guarded<std::map<GpuUuid, std::optional<int>>> minor_numbers_;
 };
 

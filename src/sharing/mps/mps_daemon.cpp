@@ -78,6 +78,14 @@ Result<std::unique_ptr<os::Process>> findNoted(MpsWorld& world, const MpsFolders
 
 }  // namespace
 
+Result<void> giveBack(MpsWorld& world, const GpuUuid& gpu) {
+  Result<void> given = world.driver.setComputeMode(gpu, gpu::ComputeMode::Default);
+  if (given) return {};
+  const Error& error = given.error();
+  if (error.code == ErrorCode::NotFound || error.reason == "GpuLost") return {};
+  return given;
+}
+
 MpsDaemon::MpsDaemon(MpsWorld& world, GpuUuid gpu, const MpsLimits& limits, MpsFolders folders,
                      MpsGeneration folder, std::unique_ptr<os::Process> process)
     : world_(world),
@@ -199,7 +207,7 @@ Result<void> MpsDaemon::startServer() {
 Result<void> MpsDaemon::shutDown() {
   if (!process_->exited()) terminateClients();
   const Result<void> ended = endProcess();
-  const Result<void> mode = world_.driver.setComputeMode(gpu_, gpu::ComputeMode::Default);
+  const Result<void> mode = giveBack(world_, gpu_);
   // A daemon that does not die keeps its note, so that the next run of Berth finds it.
   const Result<void> cleared = ended ? folders_.clear() : Result<void>{};
   for (const Result<void>* step : {&ended, &mode, &cleared}) {

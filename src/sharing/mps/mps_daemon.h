@@ -41,6 +41,10 @@ struct MpsWorld {
   os::Procfs procfs;
 };
 
+/// Gives a GPU its default compute mode back. A GPU that is gone has none: that is a success, and whoever
+/// sees it come back calls this again.
+Result<void> giveBack(MpsWorld& world, const GpuUuid& gpu);
+
 /// One thread at a time. Everything but the getters blocks: worker threads only.
 class MpsDaemon {
  public:

@@ -108,7 +108,7 @@ Result<void> MpsManager::stop(const GpuUuid& gpu) {
     stopped = unit.daemon->shutDown();
   } else {
     stopped = MpsDaemon::clearLeftover(world_, gpu);
-    if (stopped) stopped = world_.driver.setComputeMode(gpu, gpu::ComputeMode::Default);
+    if (stopped) stopped = giveBack(world_, gpu);
   }
   // A daemon that could not be ended is still noted on disk: the next stop or start finds it there.
   unit.daemon.reset();
