@@ -131,7 +131,8 @@ Result<void> run(const Config& config, const std::function<void()>& ready) {
   if (!driver.sim_dir.empty()) ::setenv("BERTH_SIM_DIR", driver.sim_dir.c_str(), 1);
   gpu::NvmlDriver nvml(driver.root);
   const gpu::PciBus bus;
-  service::InventoryKeeper inventory(*desk, nvml, bus, config.also_gpus);
+  TRY(const std::string boot_id, os::Procfs().bootId());
+  service::InventoryKeeper inventory(*desk, nvml, bus, config.also_gpus, boot_id);
   container::DockerEngine engine(engineSocket(config));
   EngineHealth engine_health(engine);
   Reconciler reconciler({*desk, inventory, nvml, engine_health});
@@ -142,7 +143,6 @@ Result<void> run(const Config& config, const std::function<void()>& ready) {
   }
 
   TRY(const std::unique_ptr<os::ProcessWatcher> watcher, os::ProcessWatcher::create());
-  TRY(const std::string boot_id, os::Procfs().bootId());
   const sharing::MpsWorld world{{driver.root, config.run_dir, boot_id},
                                 runner,
                                 nvml,

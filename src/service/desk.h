@@ -42,6 +42,7 @@ struct Book {
   arbiter::Occupancy occupancy;  // The index of `state`; a Draft changes both together.
   std::map<std::string, std::shared_ptr<const WorkloadRecord>> workloads;
   std::map<std::string, Reservation> reservations;
+  std::map<GpuUuid, std::string> awaits_reset;  // Only a reset cures it; the id of the boot it was seen in.
   std::map<std::string, std::shared_ptr<const VmRecord>> vms;
   std::map<std::string, std::shared_ptr<const ImageRecord>> images;
   std::string sizes;  // VM sizes that differ from the installed catalogue (vm::SizeCatalog::storedText).

@@ -40,8 +40,13 @@ std::set<GpuUuid> heldByVms(const ledger::State& state) {
 }  // namespace
 
 InventoryKeeper::InventoryKeeper(Desk& desk, gpu::GpuDriver& driver, const gpu::PciBus& bus,
-                                 std::vector<gpu::PciId> also_gpus)
-    : desk_(desk), driver_(driver), bus_(bus), also_gpus_(std::move(also_gpus)), begin_(desk.clock().now()) {}
+                                 std::vector<gpu::PciId> also_gpus, std::string boot_id)
+    : desk_(desk),
+      driver_(driver),
+      bus_(bus),
+      also_gpus_(std::move(also_gpus)),
+      boot_id_(std::move(boot_id)),
+      begin_(desk.clock().now()) {}
 
 Result<void> InventoryKeeper::refresh() {
   TRY_VOID(takeStock());
@@ -71,6 +76,8 @@ Result<void> InventoryKeeper::takeStock() {
       return {};  // The list is old news; the next is soon.
     for (const gpu::Change& change : gpu::takeInventory(seen).changes) {
       draft.putGpu(change.gpu);
+      // It was off the bus: a reset as good as any.
+      if (change.kind == gpu::ChangeKind::Back) draft.book.awaits_reset.erase(change.gpu.uuid);
       draft.event(std::string(eventKind(change.kind)), label(change.gpu), change.message);
     }
     return {};
@@ -88,35 +95,40 @@ Result<void> InventoryKeeper::handle(const gpu::GpuEvent& event) {
       return {};
     });
   }
-  ailments_.with([&](auto& all) { all[event.uuid] = {verdict.recovery, desk_.clock().now()}; });
+  last_event_.with([&](auto& all) { all[event.uuid] = desk_.clock().now(); });
   return desk_.change([&](Draft& draft) -> Result<void> {
     ledger::Gpu* gpu = ledger::findGpu(draft.book.state, event.uuid);
     if (gpu == nullptr) return {};
     const bool lost = verdict.severity == gpu::Severity::Lost;
     gpu->health = lost ? ledger::Health::Lost : ledger::Health::Unhealthy;
     gpu->health_reason = verdict.reason;
+    if (verdict.recovery == gpu::Recovery::Reset) draft.book.awaits_reset[event.uuid] = boot_id_;
     draft.event(lost ? "gpu.lost" : "gpu.unhealthy", label(*gpu), verdict.reason);
     return {};
   });
 }
 
 Result<void> InventoryKeeper::retest(const ledger::Gpu& gpu) {
-  // An ailment from before this daemon's start: what the kernel demanded then is not known, so quiet must do.
-  const Ailment ailment = ailments_.with([&](auto& all) {
+  const std::shared_ptr<const Book> book = desk_.book();
+  const auto reset = book->awaits_reset.find(gpu.uuid);
+  const bool awaits = reset != book->awaits_reset.end();
+  // Of an event before this daemon's start only the start is known for certain: clocks may have jumped.
+  const auto last_event = last_event_.with([&](auto& all) {
     const auto found = all.find(gpu.uuid);
-    return found == all.end() ? Ailment{gpu::Recovery::Quiet, begin_} : found->second;
+    return found == all.end() ? begin_ : found->second;
   });
   gpu::Retest test;
   test.answers = driver_.sample(gpu.uuid).has_value();
-  test.quiet =
-      std::chrono::duration_cast<std::chrono::milliseconds>(desk_.clock().now() - ailment.last_event);
-  if (!gpu::healthyAgain(ailment.recovery, test)) return {};
-  ailments_.with([&](auto& all) { all.erase(gpu.uuid); });
+  test.reset_since_event = awaits && reset->second != boot_id_;
+  test.quiet = std::chrono::duration_cast<std::chrono::milliseconds>(desk_.clock().now() - last_event);
+  if (!gpu::healthyAgain(awaits ? gpu::Recovery::Reset : gpu::Recovery::Quiet, test)) return {};
+  last_event_.with([&](auto& all) { all.erase(gpu.uuid); });
   return desk_.change([&](Draft& draft) -> Result<void> {
     ledger::Gpu* healed = ledger::findGpu(draft.book.state, gpu.uuid);
     if (healed == nullptr || healed->health != ledger::Health::Unhealthy) return {};
     healed->health = ledger::Health::Ok;
     healed->health_reason.clear();
+    draft.book.awaits_reset.erase(gpu.uuid);
     draft.event("gpu.healthy", label(*healed), "it answers and has been quiet: it gives berths again");
     return {};
   });

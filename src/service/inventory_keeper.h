@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <map>
+#include <string>
 #include <vector>
 
 #include "base/guarded.h"
@@ -17,9 +18,10 @@ namespace berth::service {
 /// Safe from several threads. Calls block for the driver: worker threads only.
 class InventoryKeeper {
  public:
-  /// `also_gpus`: PCI ids that count as GPUs besides NVIDIA's display controllers.
+  /// `also_gpus`: PCI ids that count as GPUs besides NVIDIA's display controllers. `boot_id` tells whether a
+  /// GPU was reset since it reported an error (os::Procfs).
   InventoryKeeper(Desk& desk, gpu::GpuDriver& driver, const gpu::PciBus& bus,
-                  std::vector<gpu::PciId> also_gpus);
+                  std::vector<gpu::PciId> also_gpus, std::string boot_id);
 
   /// Looks at what is there, commits what changed, and re-tests unhealthy GPUs. Unavailable: no driver
   /// answers; then the ledger stays as it is, since silence is no news.
@@ -29,11 +31,6 @@ class InventoryKeeper {
   Result<void> handle(const gpu::GpuEvent& event);
 
  private:
-  struct Ailment {
-    gpu::Recovery recovery = gpu::Recovery::Quiet;
-    std::chrono::steady_clock::time_point last_event;
-  };
-
   Result<void> takeStock();
   Result<void> retest(const ledger::Gpu& gpu);
 
@@ -41,8 +38,10 @@ class InventoryKeeper {
   gpu::GpuDriver& driver_;
   const gpu::PciBus& bus_;
   const std::vector<gpu::PciId> also_gpus_;
+  const std::string boot_id_;
   const std::chrono::steady_clock::time_point begin_;
-  Guarded<std::map<GpuUuid, Ailment>> ailments_;
+  /// When an unhealthy GPU last reported an error, in this run of the daemon.
+  Guarded<std::map<GpuUuid, std::chrono::steady_clock::time_point>> last_event_;
 };
 
 }  // namespace berth::service

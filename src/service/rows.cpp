@@ -17,6 +17,9 @@ using Milliseconds = std::chrono::milliseconds;
 
 constexpr int kOperationsRead = 200;
 
+/// The setting that says that a GPU awaits a reset.
+std::string resetKey(const GpuUuid& gpu) { return "awaits-reset/" + gpu.value; }
+
 std::int64_t toMs(WallTime time) {
   return std::chrono::duration_cast<Milliseconds>(time.time_since_epoch()).count();
 }
@@ -256,6 +259,26 @@ Result<void> readWorkloads(ledger::Ledger& ledger, Book& book) {
   return {};
 }
 
+Result<void> readAwaitedResets(ledger::Ledger& ledger, Book& book) {
+  for (const ledger::Gpu& gpu : book.state.gpus) {
+    TRY(std::optional<std::string> boot_id, ledger.setting(resetKey(gpu.uuid)));
+    if (boot_id) book.awaits_reset[gpu.uuid] = *std::move(boot_id);
+  }
+  return {};
+}
+
+Result<void> writeAwaitedResets(ledger::Transaction& transaction, const Book& before, const Book& after) {
+  for (const auto& [gpu, boot_id] : before.awaits_reset) {
+    if (!after.awaits_reset.contains(gpu)) TRY_VOID(transaction.deleteSetting(resetKey(gpu)));
+  }
+  for (const auto& [gpu, boot_id] : after.awaits_reset) {
+    const auto old = before.awaits_reset.find(gpu);
+    if (old != before.awaits_reset.end() && old->second == boot_id) continue;
+    TRY_VOID(transaction.putSetting(resetKey(gpu), boot_id));
+  }
+  return {};
+}
+
 Result<void> readOperations(ledger::Ledger& ledger, Book& book) {
   TRY(std::vector<ledger::OperationRecord> rows, ledger.operations(kOperationsRead));
   TRY(std::vector<ledger::OperationRecord> unfinished, ledger.unfinishedOperations());
@@ -278,6 +301,7 @@ Result<Book> readBook(ledger::Ledger& ledger) {
   TRY(const std::vector<ledger::Reservation> reservations, ledger.reservations());
   for (const ledger::Reservation& row : reservations)
     book.reservations[row.name] = {row.gpus, fromMs(row.created)};
+  TRY_VOID(readAwaitedResets(ledger, book));
   TRY_VOID(readWorkloads(ledger, book));
   TRY_VOID(readVms(ledger, book));
   TRY_VOID(readOperations(ledger, book));
@@ -287,6 +311,7 @@ Result<Book> readBook(ledger::Ledger& ledger) {
 Result<void> writeDifference(ledger::Transaction& transaction, const Book& before, const Book& after) {
   TRY_VOID(transaction.saveState(before.state, after.state));
   TRY_VOID(writeReservations(transaction, before, after));
+  TRY_VOID(writeAwaitedResets(transaction, before, after));
   TRY_VOID(writeWorkloads(transaction, before, after));
   TRY_VOID(writeVms(transaction, before, after));
   return writeOperations(transaction, before, after);

@@ -66,4 +66,13 @@ expect_json '.[1].healthReason | test("ECC")' berth gpu list
 expect_status 3 berth reserve vm1 --gpus 1
 expect_err "GPU 0" "GPU 1" "XID 48" "ECC"
 
+say "one that needs a reset does not heal by a restart of the daemon"
+kill_daemon
+start_daemon t4:2 || finish
+expect_json '.[1].health == "unhealthy"' berth gpu list
+expect_status 0 berth sim fault 1 lost
+expect_soon '.[1].health == "lost"' gpu list
+expect_status 0 berth sim fault 1 recover
+expect_soon '.[1].health == "ok"' gpu list
+
 finish
