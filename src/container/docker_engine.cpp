@@ -153,6 +153,26 @@ Result<void> DockerEngine::remove(const ContainerId& id, bool force) {
   return succeedIf(response, 404);
 }
 
+Result<void> DockerEngine::createVolume(const Volume& volume) {
+  TRY(const auto response,
+      call("POST", std::string(kApi) + "/volumes/create", volumeBody(volume), kCallLimit));
+  TRY_VOID(okOrFail(response));
+  return {};
+}
+
+Result<std::vector<Volume>> DockerEngine::volumes(std::string_view label_key, std::string_view label_value) {
+  const std::string filter = http::percentEncode(labelFilter(label_key, label_value));
+  TRY(const auto answered, call("GET", std::string(kApi) + "/volumes?filters=" + filter, "", kCallLimit));
+  TRY(const auto response, okOrFail(answered));
+  return parseVolumes(response.body);
+}
+
+Result<void> DockerEngine::removeVolume(const std::string& name) {
+  TRY(const auto response,
+      call("DELETE", std::string(kApi) + "/volumes/" + http::percentEncode(name), "", kCallLimit));
+  return succeedIf(response, 404);
+}
+
 Result<void> DockerEngine::logs(const ContainerId& id, const LogOptions& options, const LogSink& sink) {
   TRY(const auto answered, call("GET", containerPath(id, "/json"), "", kCallLimit));
   TRY(const auto inspect_response, okOrFail(answered));

@@ -33,6 +33,9 @@ class DockerEngine final : public Engine {
                                             std::string_view label_value) override;
   Result<void> stop(const ContainerId& id, std::chrono::seconds grace) override;
   Result<void> remove(const ContainerId& id, bool force) override;
+  Result<void> createVolume(const Volume& volume) override;
+  Result<std::vector<Volume>> volumes(std::string_view label_key, std::string_view label_value) override;
+  Result<void> removeVolume(const std::string& name) override;
   Result<void> logs(const ContainerId& id, const LogOptions& options, const LogSink& sink) override;
 
  private:

@@ -66,6 +66,13 @@ struct ContainerStatus {
   std::chrono::system_clock::time_point finished;
 };
 
+/// A volume that the engine keeps, apart from any container.
+struct Volume {
+  std::string name;
+  std::vector<std::pair<std::string, std::string>> labels;
+  bool operator==(const Volume&) const = default;
+};
+
 struct LogOptions {
   bool follow = false;
   std::optional<int> tail;  // Last lines; nullopt: all.
@@ -97,6 +104,12 @@ class Engine {
   virtual Result<void> stop(const ContainerId& id, std::chrono::seconds grace) = 0;
   /// Removes it, killing it first when `force`. Succeeds when there is none.
   virtual Result<void> remove(const ContainerId& id, bool force) = 0;
+  /// Makes an empty volume; one of that name that is there already stays as it is.
+  virtual Result<void> createVolume(const Volume& volume) = 0;
+  /// All volumes with this label.
+  virtual Result<std::vector<Volume>> volumes(std::string_view label_key, std::string_view label_value) = 0;
+  /// Removes it with what is in it. Succeeds when there is none. Conflict: a container has it.
+  virtual Result<void> removeVolume(const std::string& name) = 0;
   virtual Result<void> logs(const ContainerId& id, const LogOptions& options, const LogSink& sink) = 0;
 };
 

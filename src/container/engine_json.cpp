@@ -166,6 +166,26 @@ bool boolAt(const json::object& object, std::string_view key) {
   return truth != nullptr && *truth;
 }
 
+using Labels = std::vector<std::pair<std::string, std::string>>;
+
+json::object labelsBody(const Labels& labels) {
+  json::object body;
+  for (const auto& [key, value] : labels) body[key] = value;
+  return body;
+}
+
+/// The object `Labels` of `object`; none where it is null or missing.
+Labels labelsAt(const json::object& object) {
+  Labels labels;
+  const json::object* body = objectAt(object, "Labels");
+  if (body == nullptr) return labels;
+  for (const auto& [key, value] : *body) {
+    if (const json::string* text = value.if_string())
+      labels.emplace_back(std::string(key), std::string(*text));
+  }
+  return labels;
+}
+
 Result<std::string> requiredString(const json::object& object, std::string_view key) {
   std::string value = stringAt(object, key);
   if (value.empty()) return fail(ErrorCode::Corrupt, "the engine's answer lacks " + std::string(key));
@@ -246,13 +266,15 @@ Result<std::string> createBody(const ContainerConfig& config, const std::vector<
     env.emplace_back(json::string(name)).get_string().append("=").append(value);
   }
   body["Env"] = std::move(env);
-  json::object labels;
-  for (const auto& [key, value] : config.labels) labels[key] = value;
-  body["Labels"] = std::move(labels);
+  body["Labels"] = labelsBody(config.labels);
   TRY(json::object host, hostConfig(config, ulimits));
   TRY_VOID(addPorts(config.ports, body, host));
   body["HostConfig"] = std::move(host);
   return json::serialize(body);
+}
+
+std::string volumeBody(const Volume& volume) {
+  return json::serialize(json::object{{"Name", volume.name}, {"Labels", labelsBody(volume.labels)}});
 }
 
 std::string labelFilter(std::string_view key, std::string_view value) {
@@ -274,13 +296,7 @@ Result<Inspected> parseInspect(std::string_view body) {
   const json::object* config = objectAt(object, "Config");
   if (config == nullptr) return inspected;
   inspected.tty = boolAt(*config, "Tty");
-  const json::object* labels = objectAt(*config, "Labels");
-  if (labels == nullptr) return inspected;
-  for (const auto& [key, value] : *labels) {
-    if (const json::string* text = value.if_string()) {
-      inspected.status.labels.emplace_back(std::string(key), std::string(*text));
-    }
-  }
+  inspected.status.labels = labelsAt(*config);
   return inspected;
 }
 
@@ -294,6 +310,22 @@ Result<std::vector<ContainerId>> parseList(std::string_view body) {
     ids.emplace_back(std::move(id));
   }
   return ids;
+}
+
+Result<std::vector<Volume>> parseVolumes(std::string_view body) {
+  TRY(const json::object object, parseObject(body));
+  const json::value* list = object.if_contains("Volumes");
+  std::vector<Volume> volumes;
+  if (list != nullptr && list->is_null()) return volumes;
+  if (list == nullptr || !list->is_array()) {
+    return fail(ErrorCode::Corrupt, "the engine's answer lacks Volumes");
+  }
+  for (const json::value& entry : list->get_array()) {
+    if (!entry.is_object()) return fail(ErrorCode::Corrupt, "an entry of the engine's list is not an object");
+    TRY(std::string name, requiredString(entry.get_object(), "Name"));
+    volumes.push_back({std::move(name), labelsAt(entry.get_object())});
+  }
+  return volumes;
 }
 
 Result<ContainerId> parseCreated(std::string_view body) {

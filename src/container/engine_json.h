@@ -31,7 +31,10 @@ std::vector<Ulimit> containerUlimits(std::int64_t nofile_hard, std::int64_t npro
 /// The body of POST /containers/create. InvalidArgument: a path, port or limit that cannot be asked for.
 Result<std::string> createBody(const ContainerConfig& config, const std::vector<Ulimit>& ulimits);
 
-/// The filters parameter of GET /containers/json, not yet percent-encoded.
+/// The body of POST /volumes/create.
+std::string volumeBody(const Volume& volume);
+
+/// The filters parameter of GET /containers/json and /volumes, not yet percent-encoded.
 std::string labelFilter(std::string_view key, std::string_view value);
 
 struct Inspected {
@@ -43,6 +46,8 @@ struct Inspected {
 Result<Inspected> parseInspect(std::string_view body);
 /// GET /containers/json: the ids.
 Result<std::vector<ContainerId>> parseList(std::string_view body);
+/// GET /volumes: names and labels. Engines say null for no volumes and for no labels.
+Result<std::vector<Volume>> parseVolumes(std::string_view body);
 /// POST /containers/create: the id.
 Result<ContainerId> parseCreated(std::string_view body);
 /// GET /images/NAME/json: the id.

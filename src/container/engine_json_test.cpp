@@ -126,6 +126,17 @@ TEST(EngineJsonTest, DeepNestingIsRefusedAndDoesNotOverflow) {
   EXPECT_FALSE(parseInspect(R"({"Id":)" + std::string(100000, '[')));
 }
 
+TEST(EngineJsonTest, VolumesHaveANameAndPerhapsLabels) {
+  const auto volumes =
+      parseVolumes(R"({"Volumes":[{"Name":"a","Labels":{"k":"v"}},{"Name":"b","Labels":null}]})");
+  ASSERT_TRUE(volumes) << volumes.error().message;
+  EXPECT_EQ(*volumes, (std::vector<Volume>{{"a", {{"k", "v"}}}, {"b", {}}}));
+  EXPECT_TRUE(parseVolumes(R"({"Volumes":null})").value().empty());
+  for (const char* bad : {"[]", R"({"Volumes":7})", R"({"Volumes":[{}]})", R"({"Volumes":[{"Name":""}]})"}) {
+    EXPECT_FALSE(parseVolumes(bad)) << bad;
+  }
+}
+
 TEST(EngineJsonTest, AListGivesTheIdsInOrder) {
   const auto ids = parseList(R"([{"Id":"b3","Names":["/c1"],"State":"exited"},{"Id":"a1"}])");
   ASSERT_TRUE(ids);

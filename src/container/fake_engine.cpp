@@ -77,6 +77,14 @@ std::size_t FakeEngine::containerCount() const {
   return state_.with([](const State& state) { return state.containers.size(); });
 }
 
+std::vector<std::string> FakeEngine::volumeNames() const {
+  return state_.with([](const State& state) {
+    std::vector<std::string> names;
+    for (const auto& [name, volume] : state.volumes) names.push_back(name);
+    return names;
+  });
+}
+
 Result<void> FakeEngine::admit(State& state, EngineCall call) {
   if (state.unavailable) return fail(ErrorCode::Unavailable, "the fake engine does not answer");
   auto& errors = state.failures[call];
@@ -193,6 +201,42 @@ Result<void> FakeEngine::remove(const ContainerId& id, bool force) {
       return fail(ErrorCode::Conflict, "container " + id.value + " is running");
     }
     state.containers.erase(found);
+    return {};
+  });
+}
+
+Result<void> FakeEngine::createVolume(const Volume& volume) {
+  return state_.with([&](State& state) -> Result<void> {
+    state.calls.push_back("create volume " + volume.name);
+    TRY_VOID(admit(state, EngineCall::CreateVolume));
+    state.volumes.emplace(volume.name, volume);
+    return {};
+  });
+}
+
+Result<std::vector<Volume>> FakeEngine::volumes(std::string_view label_key, std::string_view label_value) {
+  return state_.with([&](State& state) -> Result<std::vector<Volume>> {
+    TRY_VOID(admit(state, EngineCall::List));
+    const std::pair<std::string, std::string> wanted{label_key, label_value};
+    std::vector<Volume> found;
+    for (const auto& [name, volume] : state.volumes) {
+      if (std::ranges::find(volume.labels, wanted) != volume.labels.end()) found.push_back(volume);
+    }
+    return found;
+  });
+}
+
+Result<void> FakeEngine::removeVolume(const std::string& name) {
+  return state_.with([&](State& state) -> Result<void> {
+    state.calls.push_back("remove volume " + name);
+    TRY_VOID(admit(state, EngineCall::RemoveVolume));
+    for (const auto& [id, container] : state.containers) {
+      const auto has = [&](const Bind& bind) { return bind.volume && bind.source == name; };
+      if (std::ranges::any_of(container.config.binds, has)) {
+        return fail(ErrorCode::Conflict, "volume " + name + " is in use by container " + id.value);
+      }
+    }
+    state.volumes.erase(name);
     return {};
   });
 }

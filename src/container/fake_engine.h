@@ -15,7 +15,19 @@
 namespace berth::container {
 
 /// Calls that can be made to fail.
-enum class EngineCall : std::uint8_t { Version, ImageId, Create, Start, Inspect, List, Stop, Remove, Logs };
+enum class EngineCall : std::uint8_t {
+  Version,
+  ImageId,
+  Create,
+  Start,
+  Inspect,
+  List,
+  Stop,
+  Remove,
+  CreateVolume,
+  RemoveVolume,
+  Logs
+};
 
 /// A running container's process is the test itself, so that who looks at it sees one that lives.
 class FakeEngine final : public Engine {
@@ -41,6 +53,7 @@ class FakeEngine final : public Engine {
   /// NotFound: none of that name.
   Result<ContainerId> idOf(std::string_view name) const;
   std::size_t containerCount() const;
+  std::vector<std::string> volumeNames() const;
 
   Result<std::string> version() override;
   Result<std::string> imageId(std::string_view name) override;
@@ -52,6 +65,9 @@ class FakeEngine final : public Engine {
   /// A stopped container has exit code 143, as a program without a handler for SIGTERM.
   Result<void> stop(const ContainerId& id, std::chrono::seconds grace) override;
   Result<void> remove(const ContainerId& id, bool force) override;
+  Result<void> createVolume(const Volume& volume) override;
+  Result<std::vector<Volume>> volumes(std::string_view label_key, std::string_view label_value) override;
+  Result<void> removeVolume(const std::string& name) override;
   /// What was added so far; `follow` does not wait for more.
   Result<void> logs(const ContainerId& id, const LogOptions& options, const LogSink& sink) override;
 
@@ -68,6 +84,7 @@ class FakeEngine final : public Engine {
   struct State {
     std::set<std::string> images;
     std::map<ContainerId, Container> containers;
+    std::map<std::string, Volume> volumes;
     std::map<EngineCall, std::vector<Error>> failures;
     std::vector<std::string> calls;
     bool unavailable = false;

@@ -189,6 +189,59 @@ TEST(ServiceTest, A16SwitchingMpsForTheDeviceLeavesALostGpuAloneAndSaysSo) {
   EXPECT_EQ(named.error().reason, "GpuLost");
 }
 
+/// A Pod whose container has an emptyDir.
+std::string podWithScratch(const std::string& name) {
+  return "apiVersion: v1\nkind: Pod\nmetadata: {name: " + name +
+         "}\nspec:\n  containers:\n    - name: c\n      image: image\n"
+         "      volumeMounts: [{name: scratch, mountPath: /scratch}]\n"
+         "  volumes: [{name: scratch, emptyDir: {}}]\n";
+}
+
+using Names = std::vector<std::string>;
+
+TEST(ServiceTest, AnEmptyDirEndsWithItsPod) {
+  Box box(1);
+  ASSERT_TRUE(box.service->apply(podWithScratch("a") + "---\n" + podWithScratch("b"), "f", kReally));
+  box.settle();
+  EXPECT_EQ(box.engine.volumeNames(), (Names{"berth-a-0-scratch", "berth-b-0-scratch"}));
+  ASSERT_TRUE(box.service->deleteWorkload("a", kReally));
+  box.settle();
+  EXPECT_EQ(box.engine.volumeNames(), Names{"berth-b-0-scratch"});
+}
+
+TEST(ServiceTest, AnEmptyDirOutlivesARestartOfItsContainerAndBeginsEmptyInAPodThatIsStartedAgain) {
+  Box box(1);
+  ASSERT_TRUE(box.service->apply(podWithScratch("a"), "f", kReally));
+  box.settle();
+  const auto removals = [&] {
+    const std::vector<std::string> calls = box.engine.calls();
+    return std::ranges::count(calls, "remove volume berth-a-0-scratch");
+  };
+  const auto at_first = removals();
+  box.engine.exitContainer(*box.engine.idOf("berth-a-0-c"), 1);
+  box.settle();
+  EXPECT_EQ(box.desk->book()->workloads.at("a")->containers.front().attempt, 2);
+  EXPECT_EQ(removals(), at_first);
+  ASSERT_TRUE(box.service->stopWorkload("a", kReally));
+  box.settle();
+  ASSERT_TRUE(box.service->startWorkload("a", kReally));
+  box.settle();
+  EXPECT_EQ(removals(), at_first + 1);
+  EXPECT_EQ(box.engine.volumeNames(), Names{"berth-a-0-scratch"});
+}
+
+TEST(ServiceTest, AVolumeThatNoWorkloadHasIsRemovedWithTheOrphans) {
+  Box box(1);
+  ASSERT_TRUE(box.service->apply(podWithScratch("a"), "f", kReally));
+  box.settle();
+  for (const char* instance : {"test", "another daemon's"}) {
+    ASSERT_TRUE(box.engine.createVolume({std::string("berth-gone-0-") + instance,
+                                         {{"dev.berth.instance", instance}, {"dev.berth.pod", "gone/0"}}}));
+  }
+  ASSERT_TRUE(box.runner->removeOrphans());
+  EXPECT_EQ(box.engine.volumeNames(), (Names{"berth-a-0-scratch", "berth-gone-0-another daemon's"}));
+}
+
 TEST(ServiceTest, B8ARestartFindsEverythingAsItWasAndAdoptsWhatRuns) {
   Box box(2);
   ASSERT_TRUE(box.service->reserve("vm1", 1, kReally));

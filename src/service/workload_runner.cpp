@@ -14,6 +14,7 @@ using std::chrono::steady_clock;
 constexpr std::string_view kInstanceLabel = "dev.berth.instance";
 constexpr std::string_view kContainerLabel = "dev.berth.container";
 constexpr std::string_view kAttemptLabel = "dev.berth.attempt";
+constexpr std::string_view kPodLabel = "dev.berth.pod";  // Of a volume: "<workload>/<pod>".
 constexpr std::chrono::seconds kEngineRetry{2};
 // Between the end of a container's process and the engine's knowing its exit code.
 constexpr std::chrono::milliseconds kExitLag{30};
@@ -40,18 +41,40 @@ std::vector<ledger::Berth> berthsOf(const ledger::State& state, const std::strin
   return berths;
 }
 
-std::string_view labelOf(const container::ContainerStatus& status, std::string_view key) {
-  for (const auto& [name, value] : status.labels) {
+std::string_view labelOf(const std::vector<std::pair<std::string, std::string>>& labels,
+                         std::string_view key) {
+  for (const auto& [name, value] : labels) {
     if (name == key) return value;
   }
   return {};
 }
 
+/// "<workload>/<pod>"
+std::string podName(const ContainerRecord& record) { return record.name.substr(0, record.name.rfind('/')); }
+
 /// "berth-<workload>-<pod>-<volume>"
 std::string podVolume(const ContainerRecord& record, const std::string& volume) {
-  std::string name = "berth-" + record.name.substr(0, record.name.rfind('/')) + "-" + volume;
+  std::string name = "berth-" + podName(record) + "-" + volume;
   std::ranges::replace(name, '/', '-');
   return name;
+}
+
+/// The volumes that one container mounts and that are its pod's own.
+std::set<std::string> podVolumes(const WorkloadRecord& workload, const ContainerRecord& record) {
+  std::set<std::string> names;
+  for (const manifest::Mount& mount :
+       workload.spec.containers.at(static_cast<std::size_t>(record.spec)).mounts) {
+    if (mount.ephemeral) names.insert(podVolume(record, mount.source));
+  }
+  return names;
+}
+
+/// Whether none of the pod's containers was started since the pod began: what an earlier pod of that number
+/// left is not its own.
+bool begins(const WorkloadRecord& workload, int pod) {
+  return std::ranges::all_of(workload.containers, [&](const ContainerRecord& c) {
+    return c.pod != pod || c.attempt == 0 || (c.phase == Phase::Waiting && c.counted);
+  });
 }
 
 Seen seenFrom(const container::ContainerStatus& status) {
@@ -209,7 +232,11 @@ Result<void> WorkloadRunner::record(const std::string& workload, const Step& ste
 Result<void> WorkloadRunner::start(const WorkloadRecord& workload, const std::string& name) {
   const std::string& workload_name = workload.spec.name.value;
   // An attempt whose intent is on disk already goes on: the engine was away, or we were.
-  if (find(workload, name)->phase != Phase::Starting) TRY_VOID(record(workload_name, StartContainer{name}));
+  const ContainerRecord& asked = *find(workload, name);
+  if (asked.phase != Phase::Starting) {
+    if (begins(workload, asked.pod)) TRY_VOID(clearPod(workload, asked.pod));
+    TRY_VOID(record(workload_name, StartContainer{name}));
+  }
 
   const std::shared_ptr<const Book> book = parts_.desk.book();
   const auto current = book->workloads.find(workload_name);
@@ -248,6 +275,7 @@ Result<ContainerId> WorkloadRunner::launch(const WorkloadRecord& workload, const
   TRY(const container::ContainerConfig config,
       containerConfig(workload.spec, container, edits, parts_.instance));
   TRY_VOID(removeLeftover(config.name, container.engine_id));
+  TRY_VOID(makePodVolumes(workload, container));
   TRY(ContainerId id, parts_.engine.create(config).during("making container " + config.name));
   Result<void> started = parts_.engine.start(id).during("starting container " + config.name);
   if (started && !berths.empty()) {
@@ -276,6 +304,37 @@ Result<void> WorkloadRunner::removeLeftover(const std::string& engine_name, cons
   return {};
 }
 
+/// Made by us, not by the engine at a container's start, so that they have our label.
+Result<void> WorkloadRunner::makePodVolumes(const WorkloadRecord& workload,
+                                            const ContainerRecord& container) {
+  for (const std::string& name : podVolumes(workload, container)) {
+    TRY_VOID(parts_.engine.createVolume(
+        {name,
+         {{std::string(kInstanceLabel), parts_.instance}, {std::string(kPodLabel), podName(container)}}}));
+  }
+  return {};
+}
+
+Result<void> WorkloadRunner::removePodVolumes(const WorkloadRecord& workload, int pod) {
+  for (const ContainerRecord& c : workload.containers) {
+    if (c.pod != pod) continue;
+    for (const std::string& name : podVolumes(workload, c)) TRY_VOID(parts_.engine.removeVolume(name));
+  }
+  return {};
+}
+
+/// Where the pod has volumes: they must begin empty, and the containers that still hold them go first.
+Result<void> WorkloadRunner::clearPod(const WorkloadRecord& workload, int pod) {
+  const auto has_volumes = [&](const ContainerRecord& c) {
+    return c.pod == pod && !podVolumes(workload, c).empty();
+  };
+  if (std::ranges::none_of(workload.containers, has_volumes)) return {};
+  for (const ContainerRecord& c : workload.containers) {
+    if (c.pod == pod) TRY_VOID(removeLeftover(engineName(c), c.engine_id));
+  }
+  return removePodVolumes(workload, pod);
+}
+
 Result<void> WorkloadRunner::stop(const WorkloadRecord& workload, const StopContainer& step) {
   const ContainerRecord& container = *find(workload, step.name);
   unwatch(container.name);
@@ -292,6 +351,7 @@ Result<void> WorkloadRunner::forget(const WorkloadRecord& workload) {
   for (const ContainerRecord& c : workload.containers) {
     if (!c.engine_id.value.empty()) TRY_VOID(parts_.engine.remove(c.engine_id, true));
   }
+  for (const ContainerRecord& c : workload.containers) TRY_VOID(removePodVolumes(workload, c.pod));
   const std::string& name = workload.spec.name.value;
   return parts_.desk.change([&](Draft& draft) -> Result<void> {
     draft.book.workloads.erase(name);
@@ -304,7 +364,7 @@ Result<void> WorkloadRunner::removeOrphans() {
   TRY(const auto ours, parts_.engine.list(kInstanceLabel, parts_.instance));
   const std::shared_ptr<const Book> book = parts_.desk.book();
   for (const container::ContainerStatus& status : ours) {
-    const std::string name(labelOf(status, kContainerLabel));
+    const std::string name(labelOf(status.labels, kContainerLabel));
     const auto workload = book->workloads.find(name.substr(0, name.find('/')));
     const ContainerRecord* record =
         workload == book->workloads.end() ? nullptr : find(*workload->second, name);
@@ -312,6 +372,21 @@ Result<void> WorkloadRunner::removeOrphans() {
     TRY_VOID(parts_.engine.remove(status.id, true));
     TRY_VOID(parts_.desk.change([&](Draft& draft) -> Result<void> {
       draft.event("container.orphan", name, "removed: no workload has it");
+      return {};
+    }));
+  }
+  return removeOrphanVolumes();
+}
+
+Result<void> WorkloadRunner::removeOrphanVolumes() {
+  TRY(const std::vector<container::Volume> ours, parts_.engine.volumes(kInstanceLabel, parts_.instance));
+  const std::shared_ptr<const Book> book = parts_.desk.book();
+  for (const container::Volume& volume : ours) {
+    const std::string pod(labelOf(volume.labels, kPodLabel));
+    if (book->workloads.contains(pod.substr(0, pod.find('/')))) continue;
+    TRY_VOID(parts_.engine.removeVolume(volume.name));
+    TRY_VOID(parts_.desk.change([&](Draft& draft) -> Result<void> {
+      draft.event("volume.orphan", volume.name, "removed: no workload has it");
       return {};
     }));
   }

@@ -51,7 +51,8 @@ class WorkloadRunner {
   /// Brings one workload as far as it can be brought now. Blocks for the engine; one call per name at a time.
   void tend(const std::string& name);
 
-  /// Removes containers with our label that no workload knows: what a crash left. Unavailable: engine away.
+  /// Removes containers and volumes with our label that no workload knows: what a crash left. Unavailable:
+  /// engine away.
   Result<void> removeOrphans();
 
  private:
@@ -64,6 +65,10 @@ class WorkloadRunner {
   Result<ContainerId> launch(const WorkloadRecord& workload, const ContainerRecord& container,
                              const std::vector<ledger::Berth>& berths, const ledger::State& state);
   Result<void> removeLeftover(const std::string& engine_name, const ContainerId& known);
+  Result<void> makePodVolumes(const WorkloadRecord& workload, const ContainerRecord& container);
+  Result<void> removePodVolumes(const WorkloadRecord& workload, int pod);
+  Result<void> clearPod(const WorkloadRecord& workload, int pod);
+  Result<void> removeOrphanVolumes();
   Result<void> stop(const WorkloadRecord& workload, const StopContainer& step);
   Result<void> forget(const WorkloadRecord& workload);
   Result<void> record(const std::string& workload, const Step& step);

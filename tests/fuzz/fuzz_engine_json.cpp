@@ -20,6 +20,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       if (id.value.empty()) std::abort();
     }
   }
+  if (const auto volumes = container::parseVolumes(body)) {
+    for (const auto& volume : *volumes) {
+      if (volume.name.empty()) std::abort();
+    }
+  }
   if (const auto id = container::parseCreated(body); id && id->value.empty()) std::abort();
   if (const auto id = container::parseImageId(body); id && id->empty()) std::abort();
   if (const auto version = container::parseVersion(body); version && version->empty()) std::abort();

@@ -349,6 +349,28 @@ TYPED_TEST(EngineTest, TheConfigurationReachesTheProcess) {
   EXPECT_EQ(output.out, "1000\n/usr\nb=c d\n1024\ncontent\nrefused\n") << output.err;
 }
 
+TYPED_TEST(EngineTest, AVolumeIsMadeOnceListedByItsLabelAndRemovedWhenNobodyHasIt) {
+  Engine& engine = *this->engine_;
+  const Volume volume{"berth-it-volume", {{"berth.dev/test", "volume"}}};
+  ASSERT_TRUE(engine.createVolume(volume));
+  ASSERT_TRUE(engine.createVolume(volume)) << "it is there already";
+  const auto listed = engine.volumes("berth.dev/test", "volume");
+  ASSERT_TRUE(listed) << listed.error().message;
+  ASSERT_EQ(listed->size(), 1U);
+  EXPECT_EQ(listed->front().name, volume.name);
+  ContainerConfig config = this->shell("true");
+  config.binds.push_back({volume.name, "/data", false, true});
+  const auto id = engine.create(config);
+  ASSERT_TRUE(id) << id.error().message;
+  const auto refused = engine.removeVolume(volume.name);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, ErrorCode::Conflict);
+  ASSERT_TRUE(engine.remove(*id, true));
+  ASSERT_TRUE(engine.removeVolume(volume.name));
+  ASSERT_TRUE(engine.removeVolume(volume.name)) << "there is none any more";
+  EXPECT_TRUE(engine.volumes("berth.dev/test", "volume").value().empty());
+}
+
 TYPED_TEST(EngineTest, ProcessIdsAndSharedMemoryCanBeTheHosts) {
   ContainerConfig config = this->shell("readlink /proc/self/ns/pid; readlink /proc/self/ns/ipc");
   config.host_pid = true;

@@ -53,6 +53,12 @@ used_pipes() {
       jq -r '.Config.Env[] | select(startswith("CUDA_MPS_PIPE_DIRECTORY=")) | sub(".*="; "")'
   done
 }
+# Every workload here is the pod with the volume.
+volumes_left() {
+  curl -sS --get --unix-socket "$engine_socket" \
+    --data-urlencode "filters={\"label\":[\"dev.berth.instance=$(realpath -m "$state")\"]}" \
+    http://engine/v1.41/volumes | jq '.Volumes // [] | length'
+}
 pipes_exist() {
   local pipe
   for pipe in $(used_pipes); do [ -S "$pipe/control" ] || return 1; done
@@ -64,9 +70,11 @@ settled() {
   operations=$("$berth" -o json operation list 2>/dev/null) && gpus=$("$berth" -o json gpu list 2>/dev/null) &&
     workloads=$("$berth" -o json workload list 2>/dev/null) || return
   jq -en --argjson operations "$operations" --argjson workloads "$workloads" --argjson gpus "$gpus" \
-    --argjson containers "$(our_containers | wc -l)" --argjson daemons "$(mps_daemons)" '
+    --argjson containers "$(our_containers | wc -l)" --argjson daemons "$(mps_daemons)" \
+    --argjson volumes "$(volumes_left)" '
       ([$workloads[].containers[].state] | all(. == "running" or . == "exited")) and
       all($operations[]; .state != "running") and
+      $volumes <= ($workloads | length) and
       ([$workloads[].containers[] | select(.state == "running")] | length) == $containers and
       ([$gpus[] | select(.mode == "mps" and .owner.kind != "vm")] | length) == $daemons' >/dev/null
 }
@@ -76,7 +84,7 @@ consistent() { # WHERE
     passed
   else
     fail "$1: not settled: $(jq -c 'map(select(.state == "running"))' <<<"$operations") $(jq -c . <<<"$workloads")," \
-      "containers $(our_containers), MPS $(mps_daemons)"
+      "containers $(our_containers), MPS $(mps_daemons), volumes $(volumes_left)"
   fi
   if pipes_exist; then passed; else fail "$1: a container's MPS daemon is gone: $(used_pipes)"; fi
   # shellcheck disable=SC2016  # A variable of jq.
