@@ -19,6 +19,7 @@ enum class BufferKind : std::uint8_t {
   Physical,  // cuMemCreate
   Mapping,   // cuMemMap: `link` is the physical memory
   External,
+  Imported,  // Opened from an IPC handle: `link` counts the opens
   Context,
 };
 

@@ -71,16 +71,6 @@ void initialiseUsage(UsageRegion& usage, std::size_t gpu_count) noexcept {
   usage.header.magic = kUsageMagic;
 }
 
-bool validLimits(const LimitsRegion& limits, std::size_t bytes) noexcept {
-  return bytes >= sizeof(LimitsRegion) && limits.magic == kLimitsMagic && limits.version == kLayoutVersion &&
-         limits.size == sizeof(LimitsRegion) && limits.gpu_count >= 1 && limits.gpu_count <= kMaxGpus;
-}
-
-bool validUsage(const UsageHeader& usage, std::size_t bytes, std::size_t gpu_count) noexcept {
-  return bytes >= usageBytes(gpu_count) && usage.magic == kUsageMagic && usage.version == kLayoutVersion &&
-         usage.size == usageBytes(gpu_count) && usage.gpu_count == gpu_count;
-}
-
 std::optional<std::vector<ProcessUsage>> readUsage(std::span<const std::byte> copy, std::size_t gpu_count) {
   if (gpu_count > kMaxGpus || copy.size() < usageBytes(gpu_count)) return std::nullopt;
   // The words are read as atomics, which want their alignment; a caller's buffer need not have it.

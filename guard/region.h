@@ -48,9 +48,10 @@ inline constexpr std::uint32_t kPaceWhenContended = 1;  // No pacing while `cont
 /// One GPU of the container, in the order the container sees them. Every field but the UUID may change while
 /// the container runs; each is one plain atomic store.
 struct alignas(64) GpuLimits {
-  std::array<char, 48> uuid;                 // "GPU-..." as NVML spells it, ended by zero bytes
-  std::atomic<std::uint64_t> memory_bytes;   // Over all processes of the container; 0: no limit
-  std::atomic<std::uint64_t> context_bytes;  // What one context costs on this GPU; 0: the guard measures it
+  std::array<char, 48> uuid;                // "GPU-..." as NVML spells it, ended by zero bytes
+  std::atomic<std::uint64_t> memory_bytes;  // Over all processes of the container; 0: no limit
+  std::atomic<std::uint64_t>
+      context_bytes;  // What one context costs on this GPU; 0: not known yet, not counted
   std::atomic<std::uint32_t> compute_permille;  // Of the GPU's time; 0 or 1000 and more: no limit
   std::atomic<std::uint32_t> pacing;            // kPaceAlways, kPaceWhenContended
   // The daemon's feedback. Measured GPU time is multiplied by charge_permille/1000 before it is charged, so
@@ -169,7 +170,8 @@ struct alignas(64) GpuUsage {
   // Token bucket of the whole container, as one word: when all GPU time charged so far is paid off, on
   // CLOCK_MONOTONIC. A launch may start when that is not in the future; idle time is worth the burst at most.
   std::atomic<std::uint64_t> paid_until_ns;
-  std::array<std::uint64_t, 6> reserved;
+  std::atomic<std::uint64_t> paid_permille;  // The rate that paid_until_ns was reckoned with
+  std::array<std::uint64_t, 5> reserved;
   std::array<std::atomic<std::uint64_t>, kMaxProcesses> used;  // UsedWord
   std::array<Counters, kMaxProcesses> counters;
 };
@@ -183,9 +185,14 @@ struct alignas(64) UsageHeader {
   std::atomic<std::uint32_t> slots_end;  // One more than the highest slot that was ever taken
 };
 
+/// IPC memory handles that this container's processes have given out, by hash: memory opened from one of them
+/// is counted already. A collision makes an entry overwrite another.
+inline constexpr std::size_t kExportedHandles = 512;
+
 /// The file is this followed by one GpuUsage for each GPU of the limits file.
 struct UsageRegion {
   UsageHeader header;
+  std::array<std::atomic<std::uint64_t>, kExportedHandles> exported;
   std::array<Slot, kMaxProcesses> slots;
 
   GpuUsage& gpu(std::size_t index) noexcept { return reinterpret_cast<GpuUsage*>(this + 1)[index]; }
@@ -193,7 +200,7 @@ struct UsageRegion {
     return reinterpret_cast<const GpuUsage*>(this + 1)[index];
   }
 };
-static_assert(sizeof(UsageRegion) == 64 + kMaxProcesses * sizeof(Slot));
+static_assert(sizeof(UsageRegion) == 64 + kExportedHandles * 8 + kMaxProcesses * sizeof(Slot));
 static_assert(std::atomic<std::uint64_t>::is_always_lock_free &&
               std::atomic<std::uint32_t>::is_always_lock_free);
 
@@ -208,8 +215,14 @@ bool initialiseLimits(LimitsRegion& limits, std::span<const std::string_view> uu
 void initialiseUsage(UsageRegion& usage, std::size_t gpu_count) noexcept;
 
 /// Whether these are the files of this layout; `bytes` is the length of the file.
-bool validLimits(const LimitsRegion& limits, std::size_t bytes) noexcept;
-bool validUsage(const UsageHeader& usage, std::size_t bytes, std::size_t gpu_count) noexcept;
+inline bool validLimits(const LimitsRegion& limits, std::size_t bytes) noexcept {
+  return bytes >= sizeof(LimitsRegion) && limits.magic == kLimitsMagic && limits.version == kLayoutVersion &&
+         limits.size == sizeof(LimitsRegion) && limits.gpu_count >= 1 && limits.gpu_count <= kMaxGpus;
+}
+inline bool validUsage(const UsageHeader& usage, std::size_t bytes, std::size_t gpu_count) noexcept {
+  return bytes >= usageBytes(gpu_count) && usage.magic == kUsageMagic && usage.version == kLayoutVersion &&
+         usage.size == usageBytes(gpu_count) && usage.gpu_count == gpu_count;
+}
 
 // ---- Reading a usage file that may be hostile ----
 

@@ -9,7 +9,6 @@
 
 #include <fcntl.h>
 #include <sys/auxv.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "guard/accounting.h"
@@ -51,6 +50,18 @@ bool number(std::string_view text, std::uint64_t& value) noexcept {
   return std::from_chars(text.data(), text.data() + text.size(), value).ec == std::errc();
 }
 
+/// Out of the link's text, "pid:[4026531836]"; 0 when there is none.
+std::uint64_t pidNamespace() noexcept {
+  std::array<char, 64> text{};
+  const ssize_t length = ::readlink("/proc/self/ns/pid", text.data(), text.size());
+  constexpr std::string_view kPrefix = "pid:[";
+  std::uint64_t inode = 0;
+  if (length > static_cast<ssize_t>(kPrefix.size())) {
+    number(std::string_view(text.data(), static_cast<std::size_t>(length)).substr(kPrefix.size()), inode);
+  }
+  return inode;
+}
+
 std::uint64_t execId() noexcept {
   std::uint64_t id = 0;
   // 16 random bytes that the kernel gives each program it executes.
@@ -78,8 +89,7 @@ Identity self() noexcept {
   Identity identity;
   identity.owner.pid = static_cast<std::uint32_t>(::getpid());
   if (const auto fields = readStat("self")) identity.owner.start_ticks = fields->start_ticks;
-  struct stat status{};
-  if (::stat("/proc/self/ns/pid", &status) == 0) identity.pid_namespace = status.st_ino;
+  identity.pid_namespace = pidNamespace();
   identity.exec_id = execId();
   return identity;
 }
