@@ -77,6 +77,15 @@ CUresult allocateFromPool(Process& process, CUdeviceptr* out, std::uint64_t byte
 }
 
 template <typename Call>
+CUresult afterWaiting(Call call) noexcept {
+  return guarded(call, [&](Process& process) {
+    const CUresult result = call();
+    settlePools(process);
+    return result;
+  });
+}
+
+template <typename Call>
 CUresult createArray(Process& process, BufferKind kind, void** out, std::uint64_t bytes, Call call) noexcept {
   Wanted wanted{.kind = kind, .place = {}, .granules = granulesOf(bytes)};
   if (const CUresult result = currentPlace(process, wanted.place); result != CUDA_SUCCESS) return result;
@@ -254,6 +263,19 @@ GUARD_EXPORT CUresult cuMemPoolTrimTo(CUmemoryPool pool, std::size_t keep) noexc
     }
     return result;
   });
+}
+
+GUARD_EXPORT CUresult cuStreamSynchronize(CUstream stream) noexcept {
+  return afterWaiting([&] { return NEXT(cuStreamSynchronize, stream); });
+}
+GUARD_EXPORT CUresult cuStreamSynchronize_ptsz(CUstream stream) noexcept {
+  return afterWaiting([&] { return NEXT(cuStreamSynchronize_ptsz, stream); });
+}
+GUARD_EXPORT CUresult cuEventSynchronize(CUevent event) noexcept {
+  return afterWaiting([&] { return NEXT(cuEventSynchronize, event); });
+}
+GUARD_EXPORT CUresult cuCtxSynchronize() noexcept {
+  return afterWaiting([] { return callNext<decltype(&::cuCtxSynchronize)>(Hook::cuCtxSynchronize); });
 }
 
 // ---- Virtual ----

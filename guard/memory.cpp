@@ -118,22 +118,31 @@ std::uint64_t linkOf(const Process& process, const Pool& pool) noexcept {
 }
 
 CUresult growPool(Process& process, Pool& pool, std::uint64_t granules) noexcept {
-  const std::uint64_t live = pool.live.fetch_add(granules) + granules;
-  for (;;) {
-    std::uint64_t charged = pool.charged.load();
-    if (live <= charged) return CUDA_SUCCESS;
-    if (const CUresult result = reserve(process, pool.gpu, live - charged); result != CUDA_SUCCESS) {
-      pool.live.fetch_sub(granules);
+  settlePools(process);
+  const std::uint64_t live = pool.live.load() + granules;
+  const std::uint64_t charged = pool.charged.load();
+  // Two threads may both count on the same reserve; settlePool() finds out.
+  if (live > charged) {
+    if (const CUresult result = reserve(process, pool.gpu, live - charged); result != CUDA_SUCCESS)
       return result;
-    }
-    if (pool.charged.compare_exchange_strong(charged, live)) return CUDA_SUCCESS;
-    giveBack(process, pool.gpu, live - charged);
+    pool.charged.fetch_add(live - charged);
   }
+  pool.live.fetch_add(granules);
+  return CUDA_SUCCESS;
 }
 
 void shrinkPool(Process& process, Pool& pool, std::uint64_t granules) noexcept {
   pool.live.fetch_sub(granules);
   settlePool(process, pool);
+  process.pools_changed = true;
+}
+
+void settlePools(Process& process) noexcept {
+  if (!process.pools_changed.load(kRelaxed)) return;
+  process.pools_changed = false;
+  for (Pool& pool : process.pools) {
+    if (pool.handle.load(kRelaxed) != 0) settlePool(process, pool);
+  }
 }
 
 bool settlePool(Process& process, Pool& pool) noexcept {

@@ -75,6 +75,8 @@ CUresult growPool(Process& process, Pool& pool, std::uint64_t granules) noexcept
 void shrinkPool(Process& process, Pool& pool, std::uint64_t granules) noexcept;
 /// Takes over what the driver says that the pool holds. False when that passes the container's limit.
 bool settlePool(Process& process, Pool& pool) noexcept;
+/// The same for all pools, where memory was freed since the last time.
+void settlePools(Process& process) noexcept;
 /// The pool was destroyed: charged for what the program still holds.
 void forgetPool(Process& process, CUmemoryPool handle) noexcept;
 

@@ -56,6 +56,7 @@ struct Process {
   std::atomic<State> state;
   std::atomic<bool> captures;  // A stream was captured at least once
   std::atomic<bool> graph_memory;
+  std::atomic<bool> pools_changed;  // Memory went back to a pool, which may give it up later
   const LimitsRegion* limits;
   UsageRegion* usage;
   const Clock* clock;
