@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "../common/cuda.h"
 #include "bodies.h"
-#include "cuda.h"
 #include "nbody_ptx.h"
 #include "options.h"
 
@@ -23,11 +23,6 @@ constexpr double kFlopPerInteraction = 20;
 constexpr double kTolerance = 1e-3;
 /// Launches queued at most before the oldest must be done: the queue stays full without growing with -i.
 constexpr std::uint32_t kBatch = 32;
-
-/// A call that failed, with what was being done.
-struct CallError {
-  std::string message;
-};
 
 class Program {
  public:
@@ -45,9 +40,7 @@ class Program {
   }
 
  private:
-  void check(CUresult code, const char* doing) const {
-    if (code != CUDA_SUCCESS) throw CallError{std::string(doing) + ": " + describe(cuda_, code)};
-  }
+  void check(CUresult code, const char* doing) const { berth::samples::check(cuda_, code, doing); }
 
   int attribute(unsigned which) const {
     int value = 0;

@@ -1,17 +1,11 @@
 #include "options.h"
 
-#include <charconv>
 #include <string_view>
+
+#include "../common/numbers.h"
 
 namespace berth::samples {
 namespace {
-
-/// A whole number from `least` to `most`, or false.
-template <typename Number>
-bool readNumber(std::string_view text, Number least, Number most, Number& value) {
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  return error == std::errc{} && end == text.data() + text.size() && value >= least && value <= most;
-}
 
 bool readFlag(std::string_view name, NbodyOptions& options) {
   if (name == "help" || name == "h") {

@@ -54,6 +54,12 @@ std::optional<Cuda> loadCuda(std::string& error) {
   resolve(cuda.event_synchronize, "cuEventSynchronize");
   resolve(cuda.event_elapsed, "cuEventElapsedTime");
   resolve(cuda.launch_kernel, "cuLaunchKernel");
+  resolve(cuda.launch_cooperative, "cuLaunchCooperativeKernel");
+  resolve(cuda.fill, "cuMemsetD8_v2");
+  resolve(cuda.begin_capture, "cuStreamBeginCapture_v2");
+  resolve(cuda.end_capture, "cuStreamEndCapture");
+  resolve(cuda.graph_instantiate, "cuGraphInstantiateWithFlags");
+  resolve(cuda.graph_launch, "cuGraphLaunch");
   resolve(cuda.get_error_name, "cuGetErrorName");
   resolve(cuda.get_error_string, "cuGetErrorString");
   if (resolve.missing().empty()) return cuda;
@@ -68,6 +74,10 @@ std::string describe(const Cuda& cuda, sim::cu::CUresult code) {
     return "error " + std::to_string(static_cast<unsigned>(code));
   static_cast<void>(cuda.get_error_string(code, &text));
   return std::string(name) + ": " + (text == nullptr ? "" : text);
+}
+
+void check(const Cuda& cuda, sim::cu::CUresult code, const char* doing) {
+  if (code != sim::cu::CUDA_SUCCESS) throw CallError{std::string(doing) + ": " + describe(cuda, code)};
 }
 
 }  // namespace berth::samples

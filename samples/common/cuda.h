@@ -1,4 +1,4 @@
-// The CUDA driver as the sample uses it: libcuda.so.1 by dlopen, so that the program starts and explains
+// The CUDA driver as the samples use it: libcuda.so.1 by dlopen, so that the program starts and explains
 // itself on a machine without one. It links to no CUDA library.
 #pragma once
 
@@ -10,7 +10,7 @@
 
 namespace berth::samples {
 
-/// The entry points the sample calls.
+/// The entry points the samples call.
 struct Cuda {
   sim::cu::CUresult (*init)(unsigned flags) = nullptr;
   sim::cu::CUresult (*device_get_count)(int* count) = nullptr;
@@ -39,6 +39,16 @@ struct Cuda {
                                      unsigned grid_z, unsigned block_x, unsigned block_y, unsigned block_z,
                                      unsigned shared_bytes, sim::cu::CUstream stream, void** parameters,
                                      void** extra) = nullptr;
+  sim::cu::CUresult (*launch_cooperative)(sim::cu::CUfunction function, unsigned grid_x, unsigned grid_y,
+                                          unsigned grid_z, unsigned block_x, unsigned block_y,
+                                          unsigned block_z, unsigned shared_bytes, sim::cu::CUstream stream,
+                                          void** parameters) = nullptr;
+  sim::cu::CUresult (*fill)(sim::cu::CUdeviceptr to, unsigned char value, std::size_t bytes) = nullptr;
+  sim::cu::CUresult (*begin_capture)(sim::cu::CUstream stream, unsigned mode) = nullptr;
+  sim::cu::CUresult (*end_capture)(sim::cu::CUstream stream, sim::cu::CUgraph* graph) = nullptr;
+  sim::cu::CUresult (*graph_instantiate)(sim::cu::CUgraphExec* exec, sim::cu::CUgraph graph,
+                                         unsigned long long flags) = nullptr;
+  sim::cu::CUresult (*graph_launch)(sim::cu::CUgraphExec exec, sim::cu::CUstream stream) = nullptr;
   sim::cu::CUresult (*get_error_name)(sim::cu::CUresult code, const char** name) = nullptr;
   sim::cu::CUresult (*get_error_string)(sim::cu::CUresult code, const char** text) = nullptr;
 };
@@ -48,5 +58,13 @@ std::optional<Cuda> loadCuda(std::string& error);
 
 /// "CUDA_ERROR_OUT_OF_MEMORY: out of memory".
 std::string describe(const Cuda& cuda, sim::cu::CUresult code);
+
+/// A call that failed, with what was being done.
+struct CallError {
+  std::string message;
+};
+
+/// Throws CallError unless `code` is success.
+void check(const Cuda& cuda, sim::cu::CUresult code, const char* doing);
 
 }  // namespace berth::samples
