@@ -46,6 +46,65 @@ enum class Verb : std::uint8_t {
   HcsStartMps,   // Start-HcsGpuMPS
   HcsStopMps,    // Stop-HcsGpuMPS
   HcsNvidiaSmi,  // Get-HcsGpuNvidiaSmi, Get-HcsNvidiaSmi
+  VmCreate,
+  VmList,
+  VmShow,
+  VmStart,
+  VmStop,
+  VmRestart,
+  VmDeallocate,
+  VmDelete,
+  VmResize,
+  VmHold,
+  VmDisk,
+  VmConsole,
+  ImageAdd,
+  ImageList,
+  ImageRemove,
+  SizeList,
+  SizeAdd,
+  SizeRemove,
+  HcsGetCustomSizes,  // Get-HcsVMCustomSizes
+  HcsSetCustomSizes,  // Set-HcsVMCustomSizes
+};
+
+/// What the verbs of virtual machines, images and sizes take besides a name. Files are read before the
+/// request is made: `password`, `ssh_keys` and `custom_data` are then their contents.
+struct VmArguments {
+  std::string size;
+  std::string image;
+  std::string user;
+  std::string password_file;
+  std::vector<std::string> ssh_key_files;
+  std::string custom_data_file;
+  std::string password;
+  std::vector<std::string> ssh_keys;
+  std::string custom_data;
+  std::optional<std::int64_t> os_disk_gib;
+  std::vector<std::int64_t> data_disks_gib;
+  std::vector<std::string>
+      networks;  // "default", "none", "network:NAME" or "bridge:NAME", then ",ADDRESS/PREFIX".
+  std::string hold;
+  std::optional<std::int64_t> notice_seconds;
+  std::string at_deadline;
+  bool force = false;
+  std::int64_t lun = 0;
+  std::int64_t gib = 0;
+
+  std::string file;
+  std::string os;
+  std::string generation;
+  bool specialized = false;
+  std::string sha256;
+
+  std::int64_t vcpus = 0;
+  std::int64_t memory_mib = 0;
+  std::string gpu_model;
+  bool all = false;
+  std::string sizes_text;
+  bool real_json = false;
+
+  bool operator==(const VmArguments&) const = default;
 };
 
 struct Arguments {
@@ -72,6 +131,7 @@ struct Arguments {
   bool dry_run = false;
   bool restart = false;
   bool follow = false;
+  VmArguments vm;
 
   bool operator==(const Arguments&) const = default;
 };

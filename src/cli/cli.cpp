@@ -13,6 +13,7 @@
 #include "cli/parser.h"
 #include "cli/session.h"
 #include "cli/version.h"
+#include "cli/vm_requests.h"
 
 namespace berth::cli {
 namespace {
@@ -47,8 +48,10 @@ bool answerAlone(const Arguments& args, std::ostream& out) {
   }
 }
 
-ExitStatus perform(const Arguments& args, const Surroundings& around) {
+ExitStatus perform(Arguments args, const Surroundings& around) {
   if (answerAlone(args, around.out)) return ExitStatus::Done;
+  if (const Result<void> read = readVmFiles(args.vm, around.in); !read)
+    return printError(around.err, read.error());
   Result<std::vector<InputFile>> files = readInputFiles(args.files, around.in);
   if (!files) return printError(around.err, files.error());
   return Session(args, *std::move(files), around).run();

@@ -17,6 +17,10 @@ constexpr std::int64_t kMaxGpus = 1000;
 constexpr std::int64_t kMaxPercent = 100;
 constexpr std::int64_t kMaxTail = 1'000'000;
 constexpr std::int64_t kMaxFaultValue = 999;
+constexpr std::int64_t kMaxGiB = std::int64_t{1} << 20;
+constexpr std::int64_t kMaxMiB = std::int64_t{1} << 26;
+constexpr std::int64_t kMaxNotice = std::int64_t{24} * 3600;
+constexpr std::int64_t kMaxLun = 63;
 
 constexpr const char* kFooter =
     "Exit status: 0 done, 1 failed or not awaited, 2 usage, 3 refused (the reasons are on stderr).\n"
@@ -69,6 +73,9 @@ class Builder {
     addMps();
     addHistory();
     addSimulation();
+    addVm();
+    addImage();
+    addSize();
     addOwnHelp();
     addAliases();
   }
@@ -341,6 +348,143 @@ class Builder {
     alias("Stop-HcsGpuMPS", "Switch MPS off, as the appliance's shell does", Verb::HcsStopMps);
     alias("Get-HcsGpuNvidiaSmi", "An nvidia-smi table, as in the appliance's shell", Verb::HcsNvidiaSmi);
     alias("Get-HcsNvidiaSmi", "The same", Verb::HcsNvidiaSmi);
+    addCustomSizeAliases();
+  }
+
+  CLI::App& vmLeaf(CLI::App& parent, const std::string& name_of_it, const std::string& description,
+                   const std::string& example, Verb verb) {
+    CLI::App& app = change(parent, name_of_it, description, example, verb);
+    name(app, "NAME", "The virtual machine");
+    return app;
+  }
+
+  void vmCreateOptions(CLI::App& app) {
+    VmArguments& vm = args_.vm;
+    app.add_option("--size", vm.size, "One of `berth size list`")->required()->type_name("SIZE");
+    app.add_option("--image", vm.image, "One of `berth image list`")->required()->type_name("IMAGE");
+    app.add_option("--user", vm.user, "Who may log in; needed unless the image is specialized")
+        ->type_name("USER");
+    app.add_option("--password-file", vm.password_file,
+                   "The user's password, one line; - is the standard input")
+        ->type_name("FILE");
+    app.add_option("--ssh-key", vm.ssh_key_files, "A public key for the user; may be repeated")
+        ->allow_extra_args(false)
+        ->type_name("FILE");
+    app.add_option("--custom-data", vm.custom_data_file,
+                   "Given to the guest at its first boot, at most 64 KiB")
+        ->type_name("FILE");
+    number(app.add_option("--os-disk", vm.os_disk_gib, "Size of the OS disk (default: the image's)"), 1,
+           kMaxGiB)
+        ->type_name("GIB");
+    app.add_option("--data-disk", vm.data_disks_gib, "A data disk of so many GiB; may be repeated")
+        ->allow_extra_args(false)
+        ->type_name("GIB");
+    app.add_option(
+           "--network", vm.networks,
+           "A NIC: default, none, network:NAME or bridge:NAME, and ,ADDRESS/PREFIX for a static one; may be "
+           "repeated")
+        ->allow_extra_args(false)
+        ->type_name("NET");
+    choice(app.add_option("--hold", vm.hold, "What deallocation does with its GPUs (default: hold)"),
+           "hold|lend|release");
+    recallOptions(app);
+  }
+
+  void recallOptions(CLI::App& app) {
+    number(app.add_option("--notice", args_.vm.notice_seconds,
+                          "How long the users of lent GPUs have when the VM starts (default: 30)"),
+           0, kMaxNotice)
+        ->type_name("SECONDS");
+    choice(app.add_option("--at-deadline", args_.vm.at_deadline, "Then they are stopped, or the start fails"),
+           "stop|fail");
+  }
+
+  void force(CLI::App& app) { app.add_flag("--force", args_.vm.force, "Do not ask the guest"); }
+
+  void addVm() {
+    CLI::App& vms = group("vm", "Virtual machines");
+    vmCreateOptions(
+        vmLeaf(vms, "create", "Make one and start it",
+               "vm create vm1 --size Standard_NC4as_T4_v3 --image debian --user me --ssh-key id.pub",
+               Verb::VmCreate));
+    leaf(vms, "list", "Every VM with its states", "vm list", Verb::VmList);
+    name(leaf(vms, "show", "One VM, its GPUs, NICs and disks", "vm show vm1", Verb::VmShow), "NAME",
+         "The virtual machine");
+    vmLeaf(vms, "start", "Start it; a deallocated one needs its GPUs", "vm start vm1", Verb::VmStart);
+    force(vmLeaf(vms, "stop", "Power it off; it keeps its GPUs", "vm stop vm1", Verb::VmStop));
+    vmLeaf(vms, "restart", "Restart the guest", "vm restart vm1", Verb::VmRestart);
+    force(vmLeaf(vms, "deallocate", "Power it off; its GPUs are held, lent or released", "vm deallocate vm1",
+                 Verb::VmDeallocate));
+    vmLeaf(vms, "delete", "End it and forget it, disks included", "vm delete vm1", Verb::VmDelete);
+    vmLeaf(vms, "resize", "Give a VM that is off another size", "vm resize vm1 Standard_NC8as_T4_v3",
+           Verb::VmResize)
+        .add_option("SIZE", args_.vm.size, "One of `berth size list`")
+        ->required()
+        ->type_name("");
+    CLI::App& hold =
+        vmLeaf(vms, "hold", "What deallocation does with its GPUs", "vm hold vm1 lend", Verb::VmHold);
+    choice(hold.add_option("POLICY", args_.vm.hold, "Kept, lent to containers until it starts, or given up")
+               ->required(),
+           "hold|lend|release");
+    recallOptions(hold);
+    CLI::App& disk =
+        vmLeaf(vms, "disk", "Add or grow a data disk of a VM that is off", "vm disk vm1 0 32", Verb::VmDisk);
+    number(disk.add_option("LUN", args_.vm.lun, "The disk's place")->required(), 0, kMaxLun)->type_name("");
+    number(disk.add_option("GIB", args_.vm.gib, "Its size")->required(), 1, kMaxGiB)->type_name("");
+    name(leaf(vms, "console", "The serial port; Ctrl-] leaves it", "vm console vm1", Verb::VmConsole), "NAME",
+         "The virtual machine");
+  }
+
+  void addImage() {
+    CLI::App& images = group("image", "Disk images for virtual machines");
+    CLI::App& add = change(images, "add", "Import one from a file: VHD, VHDX, qcow2 or raw",
+                           "image add debian /srv/debian.vhd", Verb::ImageAdd);
+    name(add, "NAME", "The image's name");
+    add.add_option("FILE", args_.vm.file, "A file of the device")->required()->type_name("");
+    choice(add.add_option("--os", args_.vm.os, "What is in it (default: Linux)"), "Linux|Windows");
+    choice(
+        add.add_option("--generation", args_.vm.generation, "V1 boots with BIOS, V2 with UEFI (default: V1)"),
+        "V1|V2");
+    add.add_flag("--specialized", args_.vm.specialized,
+                 "It has its users already; nothing is set at first boot");
+    add.add_option("--sha256", args_.vm.sha256, "The checksum the file must have")->type_name("HEX");
+    leaf(images, "list", "Every image with its state", "image list", Verb::ImageList);
+    name(change(images, "remove", "Remove one that no VM uses", "image remove debian", Verb::ImageRemove),
+         "NAME", "The image");
+  }
+
+  void addSize() {
+    CLI::App& sizes = group("size", "Sizes of virtual machines");
+    leaf(sizes, "list", "Those this device offers", "size list", Verb::SizeList)
+        .add_flag("--all", args_.vm.all, "Those of other GPU models too");
+    CLI::App& add = leaf(sizes, "add", "Add one of your own",
+                         "size add small --vcpus 2 --memory 4096 --gpus 1 --gpu-model T4", Verb::SizeAdd);
+    name(add, "NAME", "The size's name");
+    number(add.add_option("--vcpus", args_.vm.vcpus, "Virtual CPUs")->required(), 1, kMaxGpus)
+        ->type_name("N");
+    number(add.add_option("--memory", args_.vm.memory_mib, "Memory")->required(), 1, kMaxMiB)
+        ->type_name("MIB");
+    number(add.add_option("--gpus", args_.gpus, "Whole GPUs")->default_val(0), 0, kMaxGpus)->type_name("N");
+    add.add_option("--gpu-model", args_.vm.gpu_model, "Their model, T4 or A2")->type_name("MODEL");
+    name(leaf(sizes, "remove", "Remove one that you added", "size remove small", Verb::SizeRemove), "NAME",
+         "The size");
+  }
+
+  void addCustomSizeAliases() {
+    alias("Get-HcsVMCustomSizes", "The custom sizes, as the appliance's shell prints them",
+          Verb::HcsGetCustomSizes);
+    CLI::App& set = leaf(app_, "Set-HcsVMCustomSizes", "Change them, as in the appliance's shell",
+                         "Set-HcsVMCustomSizes -CustomVMSizesJson \"[{'Name':'Custom_NonGPU','Cores':4,"
+                         "'MemoryMb':8192}]\"",
+                         Verb::HcsSetCustomSizes);
+    set.ignore_case()->group("The appliance's names");
+    set.add_option("--CustomVMSizesJson", args_.vm.sizes_text, "The sizes to change")
+        ->required()
+        ->ignore_case()
+        ->type_name("TEXT");
+    for (CLI::App* app : {&set, app_.get_subcommand("Get-HcsVMCustomSizes")}) {
+      app->add_flag("--JsonFormat", args_.vm.real_json, "Print with double quotes")->ignore_case();
+    }
   }
 
   void alias(const std::string& name, const std::string& description, Verb verb) {
@@ -379,7 +523,22 @@ CommandNode describe(const CLI::App& app) {
 
 }  // namespace
 
-std::variant<Arguments, Notice> parse(const std::vector<std::string>& words) {
+namespace {
+
+/// The appliance's shell writes long options with one dash.
+std::vector<std::string> withTwoDashes(std::vector<std::string> words) {
+  const bool appliance = !words.empty() && toLower(words.front()).ends_with("-hcsvmcustomsizes");
+  for (std::string& word : words) {
+    const std::string lower = toLower(word);
+    if (appliance && (lower == "-customvmsizesjson" || lower == "-jsonformat")) word.insert(0, "-");
+  }
+  return words;
+}
+
+}  // namespace
+
+std::variant<Arguments, Notice> parse(const std::vector<std::string>& given) {
+  const std::vector<std::string> words = withTwoDashes(given);
   Arguments args;
   if (words == std::vector<std::string>{"--man"}) {
     args.verb = Verb::ManPage;

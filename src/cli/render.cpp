@@ -8,6 +8,7 @@
 #include "cli/json_fields.h"
 #include "cli/json_text.h"
 #include "cli/render_usage.h"
+#include "cli/vm_render.h"
 
 namespace berth::cli {
 namespace {
@@ -377,6 +378,14 @@ std::string renderAnswer(Verb verb, const json::value& answer, const TextStyle& 
       return operationPage(answer, style);
     case Verb::SimStatus:
       return simulationPage(answer, style);
+    case Verb::VmList:
+      return vmTable(answer, style);
+    case Verb::VmShow:
+      return vmPage(answer, style);
+    case Verb::ImageList:
+      return imageTable(answer, style);
+    case Verb::SizeList:
+      return sizeTable(answer, style);
     default:
       return prettyJson(answer);
   }

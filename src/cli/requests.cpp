@@ -1,6 +1,10 @@
 #include "cli/requests.h"
 
+#include <optional>
+
 #include <boost/json.hpp>
+
+#include "cli/vm_requests.h"
 
 namespace berth::cli {
 namespace {
@@ -114,6 +118,17 @@ bool isChange(Verb verb) {
     case Verb::KubernetesRelease:
     case Verb::MpsStart:
     case Verb::MpsStop:
+    case Verb::VmCreate:
+    case Verb::VmStart:
+    case Verb::VmStop:
+    case Verb::VmRestart:
+    case Verb::VmDeallocate:
+    case Verb::VmDelete:
+    case Verb::VmResize:
+    case Verb::VmHold:
+    case Verb::VmDisk:
+    case Verb::ImageAdd:
+    case Verb::ImageRemove:
       return true;
     default:
       return false;
@@ -121,6 +136,7 @@ bool isChange(Verb verb) {
 }
 
 Request requestFor(const Arguments& args, const InputFile& file) {
+  if (const std::optional<Request> request = vmRequestFor(args)) return *request;
   switch (args.verb) {
     case Verb::GpuMode:
       return change(args, "PUT", "gpus/" + percentEncode(args.gpu.value_or("")) + "/mode",

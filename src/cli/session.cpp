@@ -10,6 +10,7 @@
 #include "cli/json_text.h"
 #include "cli/render.h"
 #include "cli/server_sent_events.h"
+#include "cli/vm_console.h"
 
 namespace berth::cli {
 namespace {
@@ -77,6 +78,14 @@ ExitStatus Session::run() {
       return switchMpsAsTheAppliance();
     case Verb::HcsNvidiaSmi:
       return nvidiaSmi();
+    case Verb::SizeAdd:
+    case Verb::SizeRemove:
+      return changeSizes();
+    case Verb::HcsGetCustomSizes:
+    case Verb::HcsSetCustomSizes:
+      return customSizes();
+    case Verb::VmConsole:
+      return console();
     default:
       return look();
   }
@@ -316,6 +325,34 @@ ExitStatus Session::nvidiaSmi() {
   if (!status) return failed(status.error());
   around_.out << nvidiaSmiText(*status, around_.date);
   return ExitStatus::Done;
+}
+
+ExitStatus Session::changeSizes() {
+  const Result<json::value> answer = api_.call(requestFor(args_));
+  if (!answer) return failed(answer.error());
+  if (!isTable()) {
+    printValue(*answer);
+  } else {
+    around_.out << "size " << args_.name << (args_.verb == Verb::SizeAdd ? ": added\n" : ": removed\n");
+  }
+  return ExitStatus::Done;
+}
+
+ExitStatus Session::customSizes() {
+  const Result<json::value> answer = api_.call(requestFor(args_));
+  if (!answer) return failed(answer.error());
+  around_.out << text(*answer, "text") << "\n";
+  return ExitStatus::Done;
+}
+
+ExitStatus Session::console() {
+  const Result<json::value> vm = api_.call(requestFor(args_));
+  if (!vm) return failed(vm.error());
+  if (text(*vm, "powerState") != "PowerState/running") {
+    return failed(Error{ErrorCode::Conflict, "VM " + args_.name + " does not run", {}, {}});
+  }
+  const Result<void> ended = attachConsole(text(*vm, "consoleSocket"), api_.stop());
+  return ended ? ExitStatus::Done : failed(ended.error());
 }
 
 }  // namespace berth::cli

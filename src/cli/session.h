@@ -37,6 +37,9 @@ class Session {
   http::ExitStatus injectFault();
   http::ExitStatus switchMpsAsTheAppliance();
   http::ExitStatus nvidiaSmi();
+  http::ExitStatus changeSizes();
+  http::ExitStatus customSizes();
+  http::ExitStatus console();
 
   http::ExitStatus planned(const boost::json::value& plan, const InputFile& file);
   http::ExitStatus accepted(const boost::json::value& answer);
