@@ -228,6 +228,19 @@ TEST(VmServiceTest, A7AGuestThatPowersItselfOffIsStoppedAndKeepsItsGpu) {
   EXPECT_EQ(box.owners(), "vm");
 }
 
+TEST(VmServiceTest, AStoppedVmThatSomebodyStartedInLibvirtRunsAndADeallocatedOneMayNot) {
+  VmBox box(1);
+  ASSERT_TRUE(box.create("vm1"));
+  ASSERT_TRUE(box.done(box.vms->stop("vm1", Force::No, DryRun::No)));
+  box.hypervisor.domains.at(vm::VmName("vm1")).state = DomainState::Running;
+  box.settle();
+  EXPECT_EQ(stateText(box, "vm1"), "running Succeeded");
+  ASSERT_TRUE(box.done(box.vms->deallocate("vm1", Force::No, DryRun::No)));
+  box.hypervisor.domains.at(vm::VmName("vm1")).state = DomainState::Running;
+  box.settle();
+  EXPECT_EQ(box.domain("vm1"), DomainState::Off);
+}
+
 TEST(VmServiceTest, AGuestThatIgnoresShutdownIsEndedAtTheDeadline) {
   VmBox box(1);
   ASSERT_TRUE(box.create("vm1"));

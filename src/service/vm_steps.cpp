@@ -26,6 +26,9 @@ VmStep toDeallocated(const VmRecord& vm, const VmWorld& world) {
 }
 
 VmStep toStopped(const VmRecord& vm, const VmWorld& world) {
+  // Somebody started it behind our back; it has its GPUs, so it may run.
+  const bool settled_before = vm.power == PowerState::Stopped && !isBusy(vm);
+  if (isUp(world.domain) && settled_before) return RecordPower{PowerState::Running};
   if (isUp(world.domain)) return turnOff(vm, world);
   if (vm.power != PowerState::Stopped || isBusy(vm)) return RecordPower{PowerState::Stopped};
   return VmIdle{};

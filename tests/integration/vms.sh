@@ -1,0 +1,186 @@
+#!/usr/bin/env bash
+# Virtual machines for real: QEMU guests (TCG) under a libvirt of the test's own. vms.sh GROUP:
+#   order  table A4, every row
+#   holds  A7, B7 and B8: what stopping, deallocating and restarts mean for a GPU
+#   away   a box without libvirt, and libvirt that restarts in the middle
+set -uo pipefail
+# shellcheck source-path=SCRIPTDIR source=lib.sh
+. "$(dirname "$0")/lib.sh"
+# shellcheck source-path=SCRIPTDIR source=vm_lib.sh
+. "$(dirname "$0")/vm_lib.sh"
+need_libvirt
+
+kubernetes_has() { expect_json ".enabled and (.gpus | length) == $1" berth kubernetes status; }
+k8s() { expect_status 0 berth kubernetes enable; }
+
+row() {
+  say "A4 on $1: $2"
+  fresh_vms "$1"
+}
+
+order() {
+  row t4:1 "VM, K8s"
+  create_vm 0 vm1
+  k8s
+  kubernetes_has 0
+  vm_is vm1 running
+  nvml_lists ""
+
+  row t4:1 "K8s, VM"
+  k8s
+  create_vm 3 vm1
+  expect_err "GPU 0: owned by kubernetes, idle" "berth kubernetes release 0"
+  kubernetes_has 1
+  expect_no_vms_left
+  say "A4: K8s, VM without GPU"
+  create_vm 0 vm2 plain
+  kubernetes_has 1
+
+  row t4:2 "VM, K8s, VM"
+  create_vm 0 vm1
+  k8s
+  kubernetes_has 1
+  nvml_lists 1
+  create_vm 3 vm2
+  expect_err "GPU 0: held by vm vm1" "GPU 1: owned by kubernetes, idle"
+  kubernetes_has 1
+
+  row t4:2 "VM, VM, K8s"
+  create_vm 0 vm1
+  create_vm 0 vm2
+  k8s
+  kubernetes_has 0
+  say "A1: a third VM finds both held, by name (B17)"
+  create_vm 3 vm3
+  expect_err "held by vm vm1" "held by vm vm2"
+
+  row t4:2 "K8s, VM"
+  k8s
+  create_vm 3 vm1
+  kubernetes_has 2
+
+  row t4:1 "VM, VM"
+  create_vm 0 vm1
+  create_vm 3 vm2
+  expect_err "held by vm vm1" "berth vm delete vm1"
+  expect_status 0 berth vm delete vm1
+  expect_no_vms_left
+
+  say "B5: under elastic the order no longer matters"
+  fresh_vms t4:1 --arbitration elastic
+  k8s
+  create_vm 0 vm1
+  kubernetes_has 0
+  expect_owners vm
+}
+
+holds() {
+  fresh_vms t4:1
+  create_vm 0 vm1
+  expect_json '.simulated and .gpus[0].index == 0 and .accelerator == "tcg"' berth vm show vm1
+  say "A7: powered off it keeps its GPU"
+  expect_status 0 berth vm stop vm1 --force
+  vm_is vm1 stopped
+  k8s
+  kubernetes_has 0
+  create_vm 3 vm2
+  expect_status 0 berth vm start vm1
+  vm_is vm1 running
+  say "B7: hold"
+  expect_status 0 berth vm deallocate vm1 --force
+  vm_is vm1 deallocated
+  k8s
+  kubernetes_has 0
+  expect_status 0 berth vm start vm1
+  expect_json '.gpus | length == 1' berth vm show vm1
+  say "B7: lend: kubernetes may have it, no other VM, and the lender takes it back"
+  expect_status 0 berth vm hold vm1 lend --notice 1
+  expect_status 0 berth vm deallocate vm1 --force
+  expect_json '.lent == [0]' berth vm show vm1
+  nvml_lists 0
+  k8s
+  kubernetes_has 1
+  create_vm 3 vm2
+  expect_err "lent by vm vm1"
+  expect_status 0 berth vm start vm1
+  kubernetes_has 0
+  nvml_lists ""
+  say "B7: release: whoever comes first has it, and the VM is refused with the holder's name"
+  expect_status 0 berth vm hold vm1 release
+  expect_status 0 berth vm deallocate vm1 --force
+  expect_owners free
+  create_vm 0 vm2
+  expect_status 3 berth vm start vm1
+  expect_err "held by vm vm2"
+  vm_is vm1 deallocated
+  say "B8: kill -9 of the daemon leaves the guest; a new one knows it"
+  local before
+  before=$(owners)
+  kill_daemon
+  domain_is vm2 running || fail "the guest ended with the daemon"
+  start_vm_daemon t4:1 || return
+  expect_same "owners after kill -9" "$before" "$(owners)"
+  vm_is vm2 running
+  say "B8: after the host went down what ran runs, what was deallocated does not"
+  stop_daemon
+  virsh -q -c "$libvirt_uri" destroy berth-vm2 >/dev/null
+  sqlite3 "$state/ledger.db" "UPDATE vm SET boot_id = 'another boot' WHERE name = 'vm2'" || fail "sqlite3"
+  start_vm_daemon t4:1 || return
+  wait_until "$wait_s" domain_is vm2 running || fail "vm2 does not run again: $(domains)"
+  vm_is vm1 deallocated
+  expect_status 0 berth vm delete vm1
+  expect_status 0 berth vm delete vm2
+  expect_no_vms_left
+}
+
+away() {
+  say "A box without libvirt runs, and its VM verbs say what is missing"
+  local uri=$libvirt_uri
+  sed -i "s|^libvirtUri:.*|libvirtUri: \"qemu:///system?socket=$work/none\"|" "$work/berthd.yaml"
+  fresh_vms t4:1
+  create_vm 1 vm1
+  expect_err "virtual machines need libvirt" "libvirtUri"
+  expect_owners free
+  expect_json 'length == 0' berth vm list
+  sed -i "s|^libvirtUri:.*|libvirtUri: \"$uri\"|" "$work/berthd.yaml"
+  say "libvirtd that restarts is found again, and the guest has not noticed"
+  stop_daemon
+  start_vm_daemon t4:1 || return
+  create_vm 0 vm1
+  local pid
+  pid=$(cat "$libvirt_dir/libvirtd.pid")
+  kill "$pid"
+  wait_until "$wait_s" gone "$pid"
+  expect_status 1 berth vm stop vm1 --force
+  expect_err "virtual machines need libvirt"
+  vm_is vm1 running
+  start_libvirt || fail "libvirtd does not start again"
+  domain_is vm1 running || fail "the guest is gone: $(domains)"
+  expect_status 0 berth vm stop vm1 --force
+  expect_status 0 berth vm delete vm1
+  say "Bad input"
+  expect_status 1 berth vm create vm1 --size nope --image halt --network none
+  expect_status 1 berth vm create vm1 --size halt --image nope --network none
+  expect_status 3 berth vm create vm1 --size Standard_NC4as_A2 --image halt --network none
+  expect_err "A2"
+  expect_status 2 berth vm create Bad_Name --size halt --image halt --network none
+  : >"$work/empty.raw"
+  expect_status 2 berth image add empty "$work/empty.raw"
+  expect_json 'length == 1' berth image list
+  say "Three VMs made and deleted again and again leave nothing"
+  local round
+  for round in 1 2 3; do
+    create_vm 0 "vm$round" plain
+    expect_status 0 berth vm delete "vm$round"
+  done
+  expect_no_vms_left
+}
+
+case ${1-} in
+  order | holds | away) "$1" ;;
+  *)
+    echo "usage: vms.sh order|holds|away" >&2
+    exit 2
+    ;;
+esac
+finish
