@@ -2,7 +2,7 @@
 # nothing: a boot sector that halts. Sourced after lib.sh.
 # shellcheck shell=bash
 
-: "${work:?lib.sh comes first}"
+: "${work:?lib.sh comes first}" "${state:?}"
 libvirt_dir=$work/libvirt
 libvirt_cache=$BERTH_BUILD_DIR/libvirt-cache
 libvirt_uri=

@@ -177,7 +177,9 @@ away() {
 }
 
 case ${1-} in
-  order | holds | away) "$1" ;;
+  order) order ;;
+  holds) holds ;;
+  away) away ;;
   *)
     echo "usage: vms.sh order|holds|away" >&2
     exit 2
