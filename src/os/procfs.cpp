@@ -93,13 +93,13 @@ Result<std::vector<std::int64_t>> parseNamespacePids(std::string_view status) {
 bool mapsFile(std::string_view maps, std::uint64_t inode, std::string_view file_name) {
   // "55d0-55d1 r-xp 00000000 fe:01 1234                       /usr/lib/x.so"
   const std::string number = " " + std::to_string(inode) + " ";
-  const std::string ending = "/" + std::string(file_name);
+  const std::string name = "/" + std::string(file_name);
   for (std::size_t begin = 0; begin < maps.size();) {
     const std::size_t end = std::min(maps.find('\n', begin), maps.size());
     const std::string_view line = maps.substr(begin, end - begin);
     const std::size_t path = line.find('/');
     const bool same_inode = path != std::string_view::npos && line.substr(0, path).find(number) != line.npos;
-    if (same_inode && line.ends_with(ending)) return true;
+    if (same_inode && (line.ends_with(name) || line.ends_with(name + " (deleted)"))) return true;
     begin = end + 1;
   }
   return false;
@@ -162,7 +162,8 @@ Result<NamespacePid> Procfs::inOwnNamespace(std::int64_t pid) const {
   return NamespacePid{pids.back(), file.st_ino};
 }
 
-Result<bool> Procfs::hasMapped(std::int64_t pid, const std::filesystem::path& file) const {
+Result<bool> Procfs::hasMapped(std::int64_t pid, const std::filesystem::path& path) const {
+  const std::filesystem::path file = root_ / std::to_string(pid) / "root" / path.relative_path();
   struct stat wanted{};
   if (::stat(file.c_str(), &wanted) != 0) return fail(errnoError(errno, "stat", file.string()));
   Result<std::string> maps = readFile(root_ / std::to_string(pid) / "maps", kMapsLimit);

@@ -52,8 +52,8 @@ std::vector<std::string> parseCommandLine(std::string_view bytes);
 
 /// A process's pids from the outermost namespace that is seen to its own, out of /proc/PID/status.
 Result<std::vector<std::int64_t>> parseNamespacePids(std::string_view status);
-/// Whether /proc/PID/maps has a file of this inode and name mapped, in whatever folder. A line that is no
-/// mapping is passed over.
+/// Whether /proc/PID/maps has a file of this inode and name mapped, in whatever folder, deleted meanwhile or
+/// not. A line that is no mapping is passed over.
 bool mapsFile(std::string_view maps, std::uint64_t inode, std::string_view file_name);
 
 /// Reads a proc file system. NotFound: no such process (any more). Does not block. Safe from every thread.
@@ -73,9 +73,9 @@ class Procfs {
   Result<std::string> executableName(std::int64_t pid) const;
   /// Denied for a process of another user.
   Result<NamespacePid> inOwnNamespace(std::int64_t pid) const;
-  /// Whether the process has `file`, of this mount namespace, mapped: under whatever path it sees it. Denied
-  /// for a process of another user.
-  Result<bool> hasMapped(std::int64_t pid, const std::filesystem::path& file) const;
+  /// Whether the process has the file mapped that it sees itself at this absolute path. NotFound: it sees
+  /// none, or is gone. Denied for a process of another user.
+  Result<bool> hasMapped(std::int64_t pid, const std::filesystem::path& path) const;
   /// Changes with every boot; 36 characters.
   Result<std::string> bootId() const;
 

@@ -81,6 +81,7 @@ TEST(ProcfsTest, AMappingIsTheFileOfThatInodeAndNameOnly) {
   EXPECT_FALSE(mapsFile(maps, 7, "a.so"));
   EXPECT_FALSE(mapsFile(maps, 77, ".so"));
   EXPECT_FALSE(mapsFile("", 0, ""));
+  EXPECT_TRUE(mapsFile("1-2 r-xp 0 fe:01 9 /usr/lib/a.so (deleted)\n", 9, "a.so")) << "a package was updated";
 }
 
 TEST(ProcfsTest, ThisProcessHasItselfMappedAndKnowsItsOwnNamespace) {

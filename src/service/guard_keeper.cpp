@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "guard/region.h"
 #include "service/process_owner.h"
 
 namespace berth::service {
@@ -139,7 +140,10 @@ GuardKeeper::Reported GuardKeeper::readReports(const std::map<std::string, Limit
   if (parts_.regions == nullptr) return reported;
   for (const auto& [name, container] : limited) {
     auto usage = parts_.regions->usage(name, container.gpus.size());
-    if (usage) reported[name] = *std::move(usage);
+    // Without files it was started before this box had a guard, and cannot report; with damaged ones nobody
+    // has.
+    if (!usage && usage.error().code == ErrorCode::NotFound) continue;
+    reported[name] = usage ? *std::move(usage) : std::vector<guard::ProcessUsage>{};
   }
   return reported;
 }
@@ -147,8 +151,10 @@ GuardKeeper::Reported GuardKeeper::readReports(const std::map<std::string, Limit
 bool GuardKeeper::guardMapped(const os::ProcessId& id, const std::string& executable) {
   const auto known = mapped_.find(id);
   if (known != mapped_.end() && known->second == executable) return true;
-  const Result<bool> mapped = parts_.procfs.hasMapped(id.pid, parts_.regions->library());
-  if (!mapped || !*mapped) return !mapped;  // Gone, or not to be looked into: the slot decides.
+  // The one it was started with, which may be older than the daemon's. Where it cannot be looked into, the
+  // slot decides.
+  const Result<bool> mapped = parts_.procfs.hasMapped(id.pid, guard::kLibraryPath);
+  if (!mapped || !*mapped) return !mapped;
   mapped_.insert_or_assign(id, executable);
   return true;
 }
@@ -166,14 +172,15 @@ void GuardKeeper::audit(const std::map<std::string, Limited>& limited, const std
   std::map<std::string, sharing::AuditedContainer> containers;
   std::set<os::ProcessId> seen;
   for (const Process& each : processes) {
+    const auto reports = reported.find(each.container);
+    if (reports == reported.end()) continue;
     const auto process = audited(each.process);
     // One whose last moment this is need not be judged; one on two GPUs is judged once.
     if (!process || !seen.insert(process->id).second) continue;
     sharing::AuditedContainer& container = containers[each.container];
     container.name = each.container;
     container.processes.push_back(*process);
-    const auto reports = reported.find(each.container);
-    if (reports != reported.end()) container.reported = reports->second;
+    container.reported = reports->second;
   }
   std::erase_if(mapped_, [&](const auto& known) { return !seen.contains(known.first); });
   std::vector<sharing::AuditedContainer> all;
@@ -201,37 +208,56 @@ void GuardKeeper::act(const sharing::Unreported& found, const std::map<std::stri
            parts_.engine.stop(container.engine_id, std::chrono::seconds(0)));
 }
 
-/// A slot that holds memory of a process the driver does not name is looked for in /proc: the container's own
-/// processes cannot see into each other's PID namespaces.
-void GuardKeeper::markDead(const Reported& reported, const std::vector<Process>& processes) {
-  using Key = std::pair<std::uint64_t, std::uint64_t>;  // PID namespace, slot owner without its flag.
-  const auto keyOf = [&](std::int64_t pid) -> std::optional<Key> {
-    const auto stat = parts_.procfs.stat(pid);
-    const auto inner = parts_.procfs.inOwnNamespace(pid);
-    if (!stat || !inner || stat->state == 'Z') return std::nullopt;
-    const guard::SlotOwner owner{static_cast<std::uint32_t>(inner->pid),
-                                 static_cast<std::uint64_t>(stat->id.start_ticks), false};
-    return Key{inner->pid_namespace, owner.word()};
-  };
-  std::set<Key> living;
-  for (const Process& each : processes) {
-    if (const auto key = keyOf(each.process.pid)) living.insert(*key);
+/// A process as a slot names it; nullopt: it is gone, or a zombie.
+std::optional<GuardKeeper::SlotKey> GuardKeeper::slotKeyOf(std::int64_t pid) const {
+  const auto stat = parts_.procfs.stat(pid);
+  const auto inner = parts_.procfs.inOwnNamespace(pid);
+  if (!stat || !inner || stat->state == 'Z') return std::nullopt;
+  const guard::SlotOwner owner{static_cast<std::uint32_t>(inner->pid),
+                               static_cast<std::uint64_t>(stat->id.start_ticks), false};
+  return SlotKey{inner->pid_namespace, owner.word()};
+}
+
+std::set<GuardKeeper::SlotKey> GuardKeeper::slotKeysOf(const std::vector<std::int64_t>& pids) const {
+  std::set<SlotKey> keys;
+  for (const std::int64_t pid : pids) {
+    if (const auto key = slotKeyOf(pid)) keys.insert(*key);
   }
-  bool scanned = false;
+  return keys;
+}
+
+/// Slots that hold memory of processes the driver does not name. Only of those it is worth to ask whether
+/// they live.
+std::vector<guard::ProcessUsage> GuardKeeper::doubtful(const std::string& container,
+                                                       const std::vector<guard::ProcessUsage>& slots,
+                                                       const std::set<SlotKey>& on_gpu) const {
+  std::vector<guard::ProcessUsage> found;
+  for (const guard::ProcessUsage& slot : slots) {
+    const bool holds = std::ranges::any_of(slot.gpus, [](const auto& gpu) { return gpu.bytes > 0; });
+    const bool named = on_gpu.contains({slot.pid_namespace, slot.owner.word()});
+    if (!holds || named || slot.pid_namespace == 0 || slot.owner.reaping) continue;
+    if (!marked_dead_.contains({container, slot.owner.word()})) found.push_back(slot);
+  }
+  return found;
+}
+
+/// The container's own processes cannot see into each other's PID namespaces; the daemon can.
+void GuardKeeper::markDead(const Reported& reported, const std::vector<Process>& processes) {
+  std::vector<std::int64_t> pids;
+  for (const Process& each : processes) pids.push_back(each.process.pid);
+  const std::set<SlotKey> on_gpu = slotKeysOf(pids);
+  std::optional<std::set<SlotKey>> living;
   for (const auto& [container, slots] : reported) {
-    std::vector<guard::ProcessUsage> dead;
-    for (const guard::ProcessUsage& slot : slots) {
-      const bool holds = std::ranges::any_of(slot.gpus, [](const auto& gpu) { return gpu.bytes > 0; });
-      const Key key{slot.pid_namespace, slot.owner.word()};
-      if (!holds || slot.pid_namespace == 0 || slot.owner.reaping || living.contains(key)) continue;
-      if (marked_dead_.contains({container, slot.owner.word()})) continue;
-      if (!std::exchange(scanned, true)) {
-        for (const std::int64_t pid : parts_.procfs.processes().value_or(std::vector<std::int64_t>{})) {
-          if (const auto found = keyOf(pid)) living.insert(*found);
-        }
-      }
-      if (!living.contains(key)) dead.push_back(slot);
+    std::vector<guard::ProcessUsage> dead = doubtful(container, slots, on_gpu);
+    if (dead.empty()) continue;
+    if (!living) {
+      const auto all = parts_.procfs.processes();
+      if (!all) return;
+      living = slotKeysOf(*all);
     }
+    std::erase_if(dead, [&](const guard::ProcessUsage& slot) {
+      return living->contains({slot.pid_namespace, slot.owner.word()});
+    });
     if (dead.empty() || !parts_.regions->markDead(container, dead)) continue;
     for (const guard::ProcessUsage& slot : dead) marked_dead_.emplace(container, slot.owner.word());
   }

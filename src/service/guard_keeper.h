@@ -75,7 +75,9 @@ class GuardKeeper {
     std::string container;
     gpu::GpuProcess process;
   };
-  using Reported = std::map<std::string, std::vector<guard::ProcessUsage>>;
+  using Reported = std::map<std::string, std::vector<guard::ProcessUsage>>;  // Containers with a guard.
+
+  using SlotKey = std::pair<std::uint64_t, std::uint64_t>;  // PID namespace, slot owner without its flag.
 
   std::vector<sharing::DeviceReading> readDevices(const Book& book, std::vector<Process>& limited_processes,
                                                   const std::map<std::string, Limited>& limited) const;
@@ -84,6 +86,11 @@ class GuardKeeper {
   bool guardMapped(const os::ProcessId& id, const std::string& executable);
   void audit(const std::map<std::string, Limited>& limited, const std::vector<Process>& processes,
              const Reported& reported);
+  std::optional<SlotKey> slotKeyOf(std::int64_t pid) const;
+  std::set<SlotKey> slotKeysOf(const std::vector<std::int64_t>& pids) const;
+  std::vector<guard::ProcessUsage> doubtful(const std::string& container,
+                                            const std::vector<guard::ProcessUsage>& slots,
+                                            const std::set<SlotKey>& on_gpu) const;
   void markDead(const Reported& reported, const std::vector<Process>& processes);
   void act(const sharing::Unreported& found, const std::map<std::string, Limited>& limited);
   void giveFeedback(const std::map<std::string, Limited>& limited) const;

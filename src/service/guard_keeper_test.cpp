@@ -64,8 +64,11 @@ class GuardKeeperTest : public ::testing::Test {
                                    << " 1\n";
     std::ofstream(folder / "status") << "NSpid:\t" << pid << "\t" << inner << "\n";
     std::ofstream(folder / "ns" / "pid") << "";
+    const std::filesystem::path seen = folder / "root/usr/lib/berth/libberth-guard-1.so";
+    std::filesystem::create_directories(seen.parent_path());
+    std::ofstream(seen) << "guard";
     struct stat file{};
-    ASSERT_EQ(::stat(library().c_str(), &file), 0);
+    ASSERT_EQ(::stat(seen.c_str(), &file), 0);
     std::ofstream(folder / "maps") << "1-2 r-xp 0 0:0 " << (guard ? file.st_ino : 1)
                                    << " /usr/lib/berth/libberth-guard-1.so\n";
     driver.running[gpu()].push_back({pid, 100 << 20, false, 30});
@@ -197,6 +200,14 @@ TEST_F(GuardKeeperTest, ADamagedUsageFileMeansThatNobodyReported) {
   std::filesystem::resize_file(dir.file("guard/a/0/c/usage"), 100);
   lookFor(milliseconds(3000));
   EXPECT_TRUE(stopped("a"));
+}
+
+TEST_F(GuardKeeperTest, B8AContainerThatWasStartedBeforeThereWasAGuardGoesOn) {
+  run("a");
+  ASSERT_TRUE(regions->remove("a/0/c"));
+  process(300, "a", 7);
+  lookFor(milliseconds(5000));
+  EXPECT_FALSE(stopped("a"));
 }
 
 TEST_F(GuardKeeperTest, ADeadProcessOfAnotherPidNamespaceIsSaidToBeDead) {

@@ -55,8 +55,6 @@ class GuardRegions {
   /// Succeeds when there are none.
   Result<void> remove(const std::string& container) const;
 
-  const std::filesystem::path& library() const { return library_; }
-
  private:
   std::filesystem::path folderOf(const std::string& container) const { return folder_ / container; }
   Result<void> writePreload() const;
