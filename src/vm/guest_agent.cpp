@@ -157,26 +157,49 @@ Result<GuestExit> GuestAgent::exec(const std::vector<std::string>& argv, const s
 }
 
 Result<void> GuestAgent::writeFile(const std::string& path, std::string_view content, Deadline deadline) {
+  return writeFile(
+      path,
+      [&content]() -> Result<std::string> {
+        std::string piece(content.substr(0, kAgentWriteChunk));
+        content.remove_prefix(piece.size());
+        return piece;
+      },
+      deadline);
+}
+
+Result<void> GuestAgent::writeFile(const std::string& path, const std::function<Result<std::string>()>& next,
+                                   Deadline deadline) {
   TRY(const auto opened_text,
       hypervisor_.agentCommand(name_, command("guest-file-open", {{"path", path}, {"mode", "wb"}}),
                                deadline));
   TRY(const auto handle, answer(opened_text));
-  Result<void> written;
-  for (std::size_t at = 0; written && at < content.size(); at += kAgentWriteChunk) {
-    const std::string chunk = base64Encode(content.substr(at, kAgentWriteChunk));
-    auto text = hypervisor_.agentCommand(
-        name_, command("guest-file-write", {{"handle", handle}, {"buf-b64", chunk}}), deadline);
-    if (!text) {
-      written = fail(text.error());
-    } else if (auto done = answer(*text); !done) {
-      written = fail(done.error());
-    }
-  }
+  Result<void> written = writePieces(json::serialize(handle), next, deadline);
   auto closed = hypervisor_.agentCommand(name_, command("guest-file-close", {{"handle", handle}}), deadline);
   if (!written) return written;
   TRY(const auto closed_text, std::move(closed));
   TRY(const auto value, answer(closed_text));
   return {};
+}
+
+/// `handle` is JSON.
+Result<void> GuestAgent::writePieces(const std::string& handle,
+                                     const std::function<Result<std::string>()>& next, Deadline deadline) {
+  TRY(const json::value number, parseJson(handle, "guest agent"));
+  for (;;) {
+    TRY(const std::string piece, next());
+    if (piece.empty()) return {};
+    TRY(const auto text,
+        hypervisor_.agentCommand(
+            name_, command("guest-file-write", {{"handle", number}, {"buf-b64", base64Encode(piece)}}),
+            deadline));
+    TRY(const auto done, answer(text));
+  }
+}
+
+Result<std::string> GuestAgent::osInfo(Deadline deadline) {
+  TRY(const auto text, hypervisor_.agentCommand(name_, command("guest-get-osinfo"), deadline));
+  TRY(const auto value, answer(text));
+  return json::serialize(value);
 }
 
 }  // namespace berth::vm

@@ -1,6 +1,7 @@
 // What Berth does inside a guest, through the QEMU guest agent over the hypervisor.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -36,8 +37,16 @@ class GuestAgent {
   Result<GuestExit> exec(const std::vector<std::string>& argv, const std::string& input, Deadline deadline);
   /// Replaces the file. Not atomic in the guest.
   Result<void> writeFile(const std::string& path, std::string_view content, Deadline deadline);
+  /// The same, piece by piece: `next` gives at most kAgentWriteChunk bytes each time, none at the end.
+  Result<void> writeFile(const std::string& path, const std::function<Result<std::string>()>& next,
+                         Deadline deadline);
+  /// What guest-get-osinfo returns: JSON.
+  Result<std::string> osInfo(Deadline deadline);
 
  private:
+  Result<void> writePieces(const std::string& handle, const std::function<Result<std::string>()>& next,
+                           Deadline deadline);
+
   Hypervisor& hypervisor_;
   VmName name_;
 };
