@@ -80,9 +80,10 @@ class GuardKeeperTest : public ::testing::Test {
     const std::string path = dir.file("guard/" + workload + "/0/c/usage");
     std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
     const std::uint64_t owner = guard::SlotOwner{inner, kStart, false}.word();
-    write(file, sizeof(guard::UsageHeader), owner);
-    write(file, sizeof(guard::UsageHeader) + 16, pid_namespace);
-    write(file, sizeof(guard::UsageRegion) + 64, guard::UsedWord{bytes / guard::kGranule, 0}.word());
+    constexpr std::size_t kFirstSlot = offsetof(guard::UsageRegion, slots);
+    write(file, kFirstSlot + offsetof(guard::Slot, owner), owner);
+    write(file, kFirstSlot + offsetof(guard::Slot, pid_namespace), pid_namespace);
+    write(file, sizeof(guard::UsageRegion) + offsetof(guard::GpuUsage, used), guard::UsedWord{bytes / guard::kGranule, 0}.word());
   }
 
   static void write(std::fstream& file, std::size_t offset, std::uint64_t word) {

@@ -39,6 +39,7 @@ class SharingKeeperTest : public ::testing::Test {
     config.run_directory = dir_.path();
     config.boot_id = "boot-1";
     keeper.reset();
+    guard = std::make_unique<GuardKeeper>(GuardKeeper::Parts{*box.desk, box.engine, driver});
     manager = std::make_unique<sharing::MpsManager>(
         sharing::MpsWorld{config, runner, driver, box.clock, [this](auto by) { box.clock.advance(by); },
                           os::Procfs(proc_)},
@@ -46,6 +47,7 @@ class SharingKeeperTest : public ::testing::Test {
     keeper = std::make_unique<SharingKeeper>(SharingKeeper::Parts{*box.desk,
                                                                   *manager,
                                                                   driver,
+                                                                  *guard,
                                                                   {},
                                                                   {},
                                                                   [this](const GpuUuid&, auto) { ++retries; },
@@ -88,6 +90,7 @@ class SharingKeeperTest : public ::testing::Test {
   gpu::FakeGpuDriver driver;
   FakeControl control;
   std::unique_ptr<sharing::MpsManager> manager;
+  std::unique_ptr<GuardKeeper> guard;  // Of a box without one.
   std::unique_ptr<SharingKeeper> keeper;
   int retries = 0;
 
