@@ -1,6 +1,7 @@
 #include "service/guard_keeper.h"
 
 #include <algorithm>
+#include <cstddef>
 #include <filesystem>
 #include <fstream>
 #include <memory>
@@ -83,7 +84,8 @@ class GuardKeeperTest : public ::testing::Test {
     constexpr std::size_t kFirstSlot = offsetof(guard::UsageRegion, slots);
     write(file, kFirstSlot + offsetof(guard::Slot, owner), owner);
     write(file, kFirstSlot + offsetof(guard::Slot, pid_namespace), pid_namespace);
-    write(file, sizeof(guard::UsageRegion) + offsetof(guard::GpuUsage, used), guard::UsedWord{bytes / guard::kGranule, 0}.word());
+    write(file, sizeof(guard::UsageRegion) + offsetof(guard::GpuUsage, used),
+          guard::UsedWord{bytes / guard::kGranule, 0}.word());
   }
 
   static void write(std::fstream& file, std::size_t offset, std::uint64_t word) {
