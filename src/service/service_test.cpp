@@ -106,7 +106,8 @@ TEST(ServiceTest, AContainerWithoutItsGpuFilesDoesNotRun) {
   ASSERT_TRUE(applied);
   box.settle();
   EXPECT_EQ(box.operation(*applied).state, Operation::State::Failed);
-  EXPECT_NE(box.operation(*applied).error->message.find("libcuda.so.1 is not mounted"), std::string::npos)
+  EXPECT_NE(box.operation(*applied).error->message.find("/lib/libcuda.so.1 is not /host/libcuda.so.1"),
+            std::string::npos)
       << box.operation(*applied).error->message;
   EXPECT_EQ(box.stateOf("a"), "gone");
   EXPECT_EQ(box.engine.containerCount(), 0U) << "it was started, and stopped again";

@@ -36,7 +36,10 @@ class FakeGpus final : public GpuAccess {
   }
   Result<void> verify(std::int64_t /*pid*/, const container::GpuEdits& /*edits*/) override {
     if (verifies) return {};
-    return fail(ErrorCode::Io, "libcuda.so.1 is not mounted");
+    return fail(Error{ErrorCode::Io,
+                      "the container runs without all of its GPU's files",
+                      "GpuEditsMissing",
+                      {{"/lib/libcuda.so.1", "is not /host/libcuda.so.1", ""}}});
   }
 
   bool held_back = false;

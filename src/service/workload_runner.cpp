@@ -52,6 +52,15 @@ std::string_view labelOf(const std::vector<std::pair<std::string, std::string>>&
 /// "<workload>/<pod>"
 std::string podName(const ContainerRecord& record) { return record.name.substr(0, record.name.rfind('/')); }
 
+/// The message and what it is about: "...: /lib/libcuda.so.1 is not /host/libcuda.so.1".
+std::string wholeText(const Error& error) {
+  std::string text = error.message;
+  for (const ErrorDetail& detail : error.details) {
+    text += (&detail == &error.details.front() ? ": " : "; ") + detail.target + " " + detail.message;
+  }
+  return text;
+}
+
 /// "berth-<workload>-<pod>-<volume>"
 std::string podVolume(const ContainerRecord& record, const std::string& volume) {
   std::string name = "berth-" + podName(record) + "-" + volume;
@@ -251,7 +260,7 @@ Result<void> WorkloadRunner::start(const WorkloadRecord& workload, const std::st
 
   Result<ContainerId> id = launch(*current->second, container, berths, book->state);
   if (!id && id.error().code == ErrorCode::Unavailable) return fail(std::move(id).error());
-  if (!id) return record(workload_name, RecordExit{name, kStartFailedExitCode, id.error().message});
+  if (!id) return record(workload_name, RecordExit{name, kStartFailedExitCode, wholeText(id.error())});
   return parts_.desk.change([&](Draft& draft) -> Result<void> {
     WorkloadRecord* record = draft.workload(workload_name);
     if (record == nullptr) return fail(ErrorCode::NotFound, "workload " + workload_name + " is gone");
