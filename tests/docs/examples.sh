@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# Documents stay true: each `berth` command of the guide is one that berth understands, each example is planned by a
-# daemon on two simulated GPUs, and the sample configuration is one that berthd reads. usage: examples.sh BUILD_DIR
+# Documents stay true: each `berth` command of the README and the guide is one that berth understands, what the page on
+# the simulated driver shows is done, each example is planned by a daemon on two simulated GPUs, and the sample
+# configuration is one that berthd reads. usage: examples.sh BUILD_DIR
 # shellcheck disable=SC2317  # clean_up is called through trap.
 set -euo pipefail
 cd "$(dirname "$(readlink -f "$0")")/../.."
-build=$1
+build=$(readlink -f "$1")
 berth=$build/bin/berth
 berthd=$build/bin/berthd
 failures=0
@@ -39,21 +40,33 @@ clean_up() {
 }
 trap clean_up EXIT
 
-# The lines of fenced sh blocks that begin with "berth ".
-guide_commands() { awk '/^```/ { inside = !inside && $0 == "```sh"; next } inside && /^berth /' docs/guide.md; }
+# The lines of a page's fenced sh blocks.
+shell_lines() { awk '/^```/ { inside = !inside && $0 == "```sh"; next } inside' "$1"; }
 
 # berth answers 2 to a command line it does not understand, before it looks for a daemon, of which there is none here.
-check_guide() {
+check_commands() { # PAGE HOW-MANY-AT-LEAST BEGINNING
   local line count=0 status words
   while read -r line; do
-    read -ra words <<<"${line#berth }"
+    read -ra words <<<"${line#"$3"}"
     status=0
     timeout 10 "$berth" --socket "$work/nobody.sock" "${words[@]}" >"$work/out" 2>&1 || status=$?
-    [ "$status" = 1 ] || fail "docs/guide.md: $line: exit status $status: $(cat "$work/out")"
+    [ "$status" = 1 ] || fail "$1: $line: exit status $status: $(cat "$work/out")"
     count=$((count + 1))
-  done < <(guide_commands)
-  [ "$count" -ge 20 ] || fail "docs/guide.md: only $count commands found"
-  echo "guide: $count commands"
+  done < <(shell_lines "$1" | grep "^$3")
+  [ "$count" -ge "$2" ] || fail "$1: only $count commands found"
+  echo "$1: $count commands"
+}
+
+# The whole block, in another folder of state and with this build tree.
+check_simulated_driver() {
+  shell_lines docs/simulated-driver.md | sed "s|/tmp/gpus|$work/gpus|g; s|=build/|=$build/|; s|\$PWD/||; s|^build/|$build/|" \
+    >"$work/block.sh"
+  timeout 60 bash -euo pipefail "$work/block.sh" >"$work/out" 2>&1 || fail "docs/simulated-driver.md: $(cat "$work/out")"
+  local shown
+  for shown in 'GFLOP/s' 'NVIDIA A2'; do
+    grep -q "$shown" "$work/out" || fail "docs/simulated-driver.md: no $shown: $(cat "$work/out")"
+  done
+  [ ! -e "$work/gpus" ] || [ -z "$(ls -A "$work/gpus")" ] || fail "docs/simulated-driver.md leaves $(ls "$work/gpus")"
 }
 
 start_daemon() {
@@ -86,7 +99,9 @@ check_examples() {
   echo "examples: $(find examples -type f | wc -l) files"
 }
 
-check_guide
+check_commands docs/guide.md 20 "berth "
+check_commands README.md 3 "sudo -E build/bin/berth "
+check_simulated_driver
 tools/podman-service start "$work/podman"
 tools/build-nbody-image "$work/podman/podman.sock" "$build" >/dev/null
 start_daemon
