@@ -469,6 +469,21 @@ struct CUDA_HOST_NODE_PARAMS {
   void* userData;
 };
 
+struct CUDA_MEMCPY_NODE_PARAMS {
+  int flags;
+  int reserved;
+  CUcontext copyCtx;
+  CUDA_MEMCPY3D copyParams;
+};
+
+struct CUDA_CHILD_GRAPH_NODE_PARAMS {
+  CUgraph graph;
+};
+
+struct CUDA_EVENT_NODE_PARAMS {
+  CUevent event;
+};
+
 /// What a node with typed parameters is added with (cuGraphAddNode).
 struct CUgraphNodeParams {
   unsigned type;
@@ -476,20 +491,11 @@ struct CUgraphNodeParams {
   union {
     long long reserved1[29];
     CUDA_KERNEL_NODE_PARAMS_v2 kernel;
-    struct {
-      int flags;
-      int reserved;
-      CUcontext copyCtx;
-      CUDA_MEMCPY3D copyParams;
-    } memcpy;
+    CUDA_MEMCPY_NODE_PARAMS memcpy;
     CUDA_MEMSET_NODE_PARAMS memset;
     CUDA_HOST_NODE_PARAMS host;
-    struct {
-      CUgraph graph;
-    } graph;
-    struct {
-      CUevent event;
-    } event;
+    CUDA_CHILD_GRAPH_NODE_PARAMS graph;
+    CUDA_EVENT_NODE_PARAMS event;
   };
   long long reserved2;
 };
@@ -559,6 +565,14 @@ struct CUmemPoolProps {
   std::size_t maxSize;
   unsigned short usage;
   unsigned char reserved[54];
+};
+
+struct CUDA_MEM_ALLOC_NODE_PARAMS {
+  CUmemPoolProps poolProps;
+  const struct CUmemAccessDesc* accessDescs;
+  std::size_t accessDescCount;
+  std::size_t bytesize;
+  CUdeviceptr dptr;
 };
 
 struct CUmemAllocationProp {

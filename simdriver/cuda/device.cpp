@@ -333,23 +333,6 @@ BERTH_CUDA_API cuDeviceGetTexture1DLinearMaxWidth(std::size_t* width, unsigned, 
   });
 }
 
-// Graphs have no memory of their own here, so there is nothing to count or to trim.
-BERTH_CUDA_API cuDeviceGetGraphMemAttribute(CUdevice device, unsigned attribute, void* value) {
-  constexpr unsigned kLastAttribute = 3;
-  return initialised([&](Driver& driver) -> CUresult {
-    if (value == nullptr || attribute > kLastAttribute) return CUDA_ERROR_INVALID_VALUE;
-    if (driver.device(device) == nullptr) return CUDA_ERROR_INVALID_DEVICE;
-    const std::uint64_t none = 0;
-    std::memcpy(value, &none, sizeof(none));
-    return CUDA_SUCCESS;
-  });
-}
-BERTH_CUDA_API cuDeviceGraphMemTrim(CUdevice device) {
-  return initialised([&](Driver& driver) {
-    return driver.device(device) != nullptr ? CUDA_SUCCESS : CUDA_ERROR_INVALID_DEVICE;
-  });
-}
-
 // Profilers attach by other ways; a program may still mark where it wants to be watched.
 BERTH_CUDA_API cuProfilerStart() {
   return initialised([](Driver&) { return CUDA_SUCCESS; });

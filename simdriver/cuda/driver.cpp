@@ -7,6 +7,7 @@
 #include <pthread.h>
 
 #include "graph.h"
+#include "graph_memory.h"
 #include "shared_event.h"
 
 namespace berth::sim::cu {
@@ -69,6 +70,11 @@ Driver::Driver(std::unique_ptr<Engine> engine) : engine_(std::move(engine)) {
     device->default_pool->owned_by_driver = true;
     device->default_pool->handle = pools.add(device->default_pool);
     device->current_pool = device->default_pool;
+    device->graph_pool = std::make_shared<MemoryPool>();
+    device->graph_pool->device = device->default_pool->device;
+    device->graph_pool->owned_by_driver = true;
+    device->graph_pool->release_threshold = ~std::uint64_t{0};
+    device->graph_pool->handle = pools.add(device->graph_pool);
     devices_.push_back(std::move(device));
   }
   arena_ = Arena::make();
@@ -243,58 +249,65 @@ CUresult Driver::allocate(const std::shared_ptr<Context>& context, std::size_t b
   return result;
 }
 
+CUresult Driver::chargeToPool(const std::shared_ptr<Context>& context, MemoryPool& pool,
+                              std::uint64_t bytes) {
+  std::uint64_t taken = 0;
+  {
+    const std::lock_guard lock(pool.mutex);
+    if (pool.max_size != 0 && bytes > pool.max_size - std::min(pool.max_size, pool.used))
+      return CUDA_ERROR_OUT_OF_MEMORY;
+    std::uint64_t& kept = pool.kept[context->handle];
+    taken = std::min(kept, bytes);
+    kept -= taken;
+  }
+  Status status = bytes == taken ? Status::Ok : context->session->reserve(bytes - taken);
+  if (status == Status::OutOfMemory) {
+    for (const std::shared_ptr<MemoryPool>& other : pools.all()) trim(*other, 0);
+    status = context->session->reserve(bytes - taken);
+  }
+  const std::lock_guard lock(pool.mutex);
+  if (status != Status::Ok) {
+    pool.kept[context->handle] += taken;
+    return toResult(status);
+  }
+  pool.used += bytes;
+  pool.used_high = std::max(pool.used_high, pool.used);
+  std::uint64_t reserved = pool.used;
+  for (const auto& [handle, kept] : pool.kept) reserved += kept;
+  pool.reserved_high = std::max(pool.reserved_high, reserved);
+  return CUDA_SUCCESS;
+}
+
+void Driver::returnToPool(const Context& context, MemoryPool& pool, std::uint64_t bytes) {
+  const std::lock_guard lock(pool.mutex);
+  pool.used -= std::min(pool.used, bytes);
+  if (context.alive) pool.kept[context.handle] += bytes;
+}
+
 CUresult Driver::allocateFromPool(const std::shared_ptr<Context>& context,
                                   const std::shared_ptr<MemoryPool>& pool, std::size_t bytes,
                                   std::shared_ptr<Allocation>& made) {
   if (bytes == 0) return CUDA_ERROR_INVALID_VALUE;
   if (bytes > Arena::kDefaultBytes) return CUDA_ERROR_OUT_OF_MEMORY;
   const std::uint64_t charged = roundUp(bytes, kDeviceAlignment);
-  std::uint64_t taken = 0;
-  {
-    const std::lock_guard lock(pool->mutex);
-    if (pool->max_size != 0 && charged > pool->max_size - std::min(pool->max_size, pool->used))
-      return CUDA_ERROR_OUT_OF_MEMORY;
-    std::uint64_t& kept = pool->kept[context->handle];
-    taken = std::min(kept, charged);
-    kept -= taken;
-    pool->used += charged;
-  }
+  if (const CUresult result = chargeToPool(context, *pool, charged); result != CUDA_SUCCESS) return result;
   auto allocation = std::make_shared<Allocation>();
   allocation->pool = pool;
-  allocation->context = context;
-  allocation->charged = taken;
-  Status status = charged == taken ? Status::Ok : context->session->reserve(charged - taken);
-  if (status == Status::OutOfMemory) {
-    for (const std::shared_ptr<MemoryPool>& other : pools.all()) trim(*other, 0);
-    status = context->session->reserve(charged - taken);
-  }
-  if (status != Status::Ok) {
-    giveBack(*allocation);
-    const std::lock_guard lock(pool->mutex);
-    pool->used -= std::min(pool->used, charged - taken);
-    return toResult(status);
-  }
   const CUresult result = place(context, bytes, kDeviceAlignment, charged, allocation);
-  if (result != CUDA_SUCCESS) return result;
-  const std::lock_guard lock(pool->mutex);
-  pool->used_high = std::max(pool->used_high, pool->used);
-  std::uint64_t reserved = pool->used;
-  for (const auto& [handle, kept] : pool->kept) reserved += kept;
-  pool->reserved_high = std::max(pool->reserved_high, reserved);
-  made = std::move(allocation);
-  return CUDA_SUCCESS;
+  if (result == CUDA_SUCCESS) made = std::move(allocation);
+  return result;
 }
 
 void Driver::giveBack(Allocation& allocation) {
+  if (allocation.graph) retire(*this, *allocation.graph);
   if (allocation.base != nullptr && arena_->contains(allocation.base))
     arena_->free(allocation.base, allocation.bytes);
   const std::shared_ptr<Context> context = allocation.context.lock();
   const std::uint64_t charged = std::exchange(allocation.charged, 0);
+  if (!context || charged == 0) return;
   if (allocation.pool) {
-    const std::lock_guard lock(allocation.pool->mutex);
-    allocation.pool->used -= std::min(allocation.pool->used, charged);
-    if (context && context->alive) allocation.pool->kept[context->handle] += charged;
-  } else if (context && charged != 0) {
+    returnToPool(*context, *allocation.pool, charged);
+  } else {
     context->session->release(charged);
   }
 }

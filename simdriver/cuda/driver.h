@@ -26,7 +26,8 @@ inline constexpr int kDriverVersion = 12040;
 struct Device {
   VisibleGpu gpu;
   std::shared_ptr<MemoryPool> default_pool;
-  std::mutex mutex;  // For what follows
+  std::shared_ptr<MemoryPool> graph_pool;  // What graphs allocate; no program gets its handle
+  std::mutex mutex;                        // For what follows
   std::shared_ptr<MemoryPool> current_pool;
   std::shared_ptr<Context> primary;
   unsigned primary_retained = 0;
@@ -83,6 +84,10 @@ class Driver {
   /// The same from a pool, whose unused memory is taken first.
   CUresult allocateFromPool(const std::shared_ptr<Context>& context, const std::shared_ptr<MemoryPool>& pool,
                             std::size_t bytes, std::shared_ptr<Allocation>& made);
+  /// Charges `bytes` to the context on behalf of the pool, whose unused memory is taken first.
+  CUresult chargeToPool(const std::shared_ptr<Context>& context, MemoryPool& pool, std::uint64_t bytes);
+  /// The other way: the memory stays charged, unused.
+  static void returnToPool(const Context& context, MemoryPool& pool, std::uint64_t bytes);
   /// Gives back what an allocation holds; it is out of the table already. Memory of a pool goes to the pool.
   void giveBack(Allocation& allocation);
   /// Gives a pool's unused memory back to the device, down to `keep` bytes reserved in all.

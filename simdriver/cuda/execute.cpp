@@ -5,6 +5,7 @@
 
 #include "copy.h"
 #include "graph.h"
+#include "graph_memory.h"
 #include "known_kernels.h"
 #include "shared_event.h"
 
@@ -83,39 +84,42 @@ void recordShared(Context& context, const Event& event, const Ticket& ticket) {
 
 CUresult effect(Driver& driver, Context& context, Stream& stream, const Operation& operation,
                 const Ticket& ticket) {
-  return std::visit(Overloaded{
-                        [](const Nothing&) { return CUDA_SUCCESS; },
-                        [&](const KernelLaunch& launch) { return runKernel(driver, context, launch); },
-                        [&](const Copy& copy) {
-                          ResolvedCopy resolved;
-                          const CUresult result = resolveCopy(driver, copy.request, resolved);
-                          if (result == CUDA_SUCCESS) runCopy(resolved);
-                          return result;
-                        },
-                        [&](const Fill& fill) {
-                          const CUresult result = checkFill(driver, fill.request);
-                          if (result == CUDA_SUCCESS) runFill(fill.request);
-                          return result;
-                        },
-                        [&](const HostFunction& host) {
-                          context.host_calls->queue({ticket, [call = host.call] { call.fn(call.userData); }});
-                          return CUDA_SUCCESS;
-                        },
-                        [&](const RecordEvent& record) {
-                          recordShared(context, *record.event, ticket);
-                          const std::lock_guard lock(record.event->mutex);
-                          record.event->recorded = true;
-                          record.event->ticket = ticket;
-                          record.event->capture = nullptr;
-                          record.event->captured_after.clear();
-                          return CUDA_SUCCESS;
-                        },
-                        [](const AwaitEvent&) { return CUDA_SUCCESS; },
-                        [&](const ChildGraph& child) {
-                          return performNodes(driver, context, stream, orderOf(*child.graph));
-                        },
-                    },
-                    operation);
+  return std::visit(
+      Overloaded{
+          [](const Nothing&) { return CUDA_SUCCESS; },
+          [&](const KernelLaunch& launch) { return runKernel(driver, context, launch); },
+          [&](const Copy& copy) {
+            ResolvedCopy resolved;
+            const CUresult result = resolveCopy(driver, copy.request, resolved);
+            if (result == CUDA_SUCCESS) runCopy(resolved);
+            return result;
+          },
+          [&](const Fill& fill) {
+            const CUresult result = checkFill(driver, fill.request);
+            if (result == CUDA_SUCCESS) runFill(fill.request);
+            return result;
+          },
+          [&](const HostFunction& host) {
+            context.host_calls->queue({ticket, [call = host.call] { call.fn(call.userData); }});
+            return CUDA_SUCCESS;
+          },
+          [&](const RecordEvent& record) {
+            recordShared(context, *record.event, ticket);
+            const std::lock_guard lock(record.event->mutex);
+            record.event->recorded = true;
+            record.event->ticket = ticket;
+            record.event->capture = nullptr;
+            record.event->captured_after.clear();
+            return CUDA_SUCCESS;
+          },
+          [](const AwaitEvent&) { return CUDA_SUCCESS; },
+          [&](const MemAlloc& allocate) { return allocateGraphMemory(driver, *allocate.memory->memory()); },
+          [&](const MemFree& free) { return freeGraphMemory(driver, *free.memory); },
+          [&](const ChildGraph& child) {
+            return performNodes(driver, context, stream, orderOf(*child.graph));
+          },
+      },
+      operation);
 }
 
 CUresult performLocked(Driver& driver, Context& context, Stream& stream, const Operation& operation,

@@ -20,6 +20,8 @@ void countInto(Graph& graph, std::size_t depth, GraphSize& size) {
   size.nodes += nodes.size();
   for (const std::shared_ptr<GraphNode>& node : nodes) {
     if (size.depth > kMaxGraphDepth || size.nodes > kMaxGraphNodes) return;
+    if (std::holds_alternative<MemAlloc>(node->operation) || std::holds_alternative<MemFree>(node->operation))
+      size.has_memory = true;
     if (const auto* child = std::get_if<ChildGraph>(&node->operation))
       countInto(*child->graph, depth + 1, size);
   }
@@ -161,7 +163,8 @@ CUgraphNodeType typeOf(const Operation& operation) {
   constexpr CUgraphNodeType kTypes[] = {
       CU_GRAPH_NODE_TYPE_EMPTY,      CU_GRAPH_NODE_TYPE_KERNEL, CU_GRAPH_NODE_TYPE_MEMCPY,
       CU_GRAPH_NODE_TYPE_MEMSET,     CU_GRAPH_NODE_TYPE_HOST,   CU_GRAPH_NODE_TYPE_EVENT_RECORD,
-      CU_GRAPH_NODE_TYPE_WAIT_EVENT, CU_GRAPH_NODE_TYPE_GRAPH,
+      CU_GRAPH_NODE_TYPE_WAIT_EVENT, CU_GRAPH_NODE_TYPE_GRAPH,  CU_GRAPH_NODE_TYPE_MEM_ALLOC,
+      CU_GRAPH_NODE_TYPE_MEM_FREE,
   };
   static_assert(std::variant_size_v<Operation> == std::size(kTypes));
   return kTypes[operation.index()];

@@ -26,7 +26,8 @@ Nodes inOrder(const Nodes& nodes);
 struct GraphSize {
   std::size_t nodes = 0;
   std::size_t depth = 0;
-  bool circular = false;  // In the graph or in one inside of it
+  bool circular = false;    // In the graph or in one inside of it
+  bool has_memory = false;  // Nodes that allocate or free, which cannot be copied
 };
 /// Whether it may be copied, made ready to launch or put into another graph.
 bool launchable(const GraphSize& size);

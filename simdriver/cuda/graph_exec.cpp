@@ -5,6 +5,7 @@
 #include "entry.h"
 #include "execute.h"
 #include "graph.h"
+#include "graph_memory.h"
 
 namespace berth::sim::cu {
 namespace {
@@ -72,6 +73,26 @@ ChildGraph asChild(Driver& driver, const GraphExec& exec) {
   return {std::move(copy), handle};
 }
 
+CUresult captureLaunch(Driver& driver, Stream& stream, const GraphExec& exec) {
+  const bool copyable = std::ranges::none_of(exec.nodes, [](const auto& node) {
+    return std::holds_alternative<MemAlloc>(node->operation) ||
+           std::holds_alternative<MemFree>(node->operation);
+  });
+  if (!copyable) return CUDA_ERROR_NOT_SUPPORTED;
+  return captureOperation(driver, stream, asChild(driver, exec));
+}
+
+/// What the last launch allocated and nobody freed: freed now when the graph was made ready for that.
+CUresult readyMemory(Driver& driver, const GraphExec& exec) {
+  for (const std::shared_ptr<GraphNode>& node : exec.nodes) {
+    const auto* allocate = std::get_if<MemAlloc>(&node->operation);
+    if (allocate == nullptr || !allocate->memory->memory()->live) continue;
+    if ((exec.flags & kGraphAutoFreeOnLaunch) == 0) return CUDA_ERROR_INVALID_VALUE;
+    static_cast<void>(freeGraphMemory(driver, *allocate->memory->memory()));
+  }
+  return CUDA_SUCCESS;
+}
+
 CUresult launch(CUgraphExec handle, CUstream stream_handle) {
   return onStream(stream_handle,
                   [&](Driver& driver, const std::shared_ptr<Context>& context,
@@ -82,7 +103,9 @@ CUresult launch(CUgraphExec handle, CUstream stream_handle) {
                     }
                     return onExec(handle, [&](Driver&, const GraphExec& exec) -> CUresult {
                       const std::lock_guard lock(stream->mutex);
-                      if (stream->capture) return captureOperation(driver, *stream, asChild(driver, exec));
+                      if (stream->capture) return captureLaunch(driver, *stream, exec);
+                      const CUresult result = readyMemory(driver, exec);
+                      if (result != CUDA_SUCCESS) return result;
                       return performNodes(driver, *context, *stream, exec.nodes);
                     });
                   });

@@ -6,6 +6,7 @@
 #include "cuda_api.h"
 #include "entry.h"
 #include "graph.h"
+#include "graph_memory.h"
 #include "launch.h"
 
 namespace berth::sim::cu {
@@ -103,7 +104,10 @@ CUresult addKernel(const Place& place, const CUDA_KERNEL_NODE_PARAMS* params, CU
 
 CUresult childOperation(Driver& driver, CUgraph handle, Operation& operation) {
   const std::shared_ptr<Graph> child = driver.graphs.find(numberOf(handle));
-  if (!child || !launchable(sizeOf(*child))) return CUDA_ERROR_INVALID_VALUE;
+  if (!child) return CUDA_ERROR_INVALID_VALUE;
+  const GraphSize size = sizeOf(*child);
+  if (!launchable(size)) return CUDA_ERROR_INVALID_VALUE;
+  if (size.has_memory) return CUDA_ERROR_NOT_SUPPORTED;
   std::shared_ptr<Graph> copy = cloneGraph(driver, *child);
   if (!copy) return CUDA_ERROR_INVALID_VALUE;
   copy->owned = true;
@@ -388,7 +392,9 @@ BERTH_CUDA_API cuGraphDestroy(CUgraph handle) {
 
 BERTH_CUDA_API cuGraphClone(CUgraph* out, CUgraph original) {
   return onGraph(original, [&](Driver& driver, const std::shared_ptr<Graph>& graph) -> CUresult {
-    if (out == nullptr || !launchable(sizeOf(*graph))) return CUDA_ERROR_INVALID_VALUE;
+    const GraphSize size = sizeOf(*graph);
+    if (out == nullptr || !launchable(size)) return CUDA_ERROR_INVALID_VALUE;
+    if (size.has_memory) return CUDA_ERROR_NOT_SUPPORTED;
     const std::shared_ptr<Graph> copy = cloneGraph(driver, *graph);
     if (!copy) return CUDA_ERROR_INVALID_VALUE;
     *out = handleOf<CUgraph>(copy->handle);
@@ -461,6 +467,52 @@ BERTH_CUDA_API cuGraphAddNode(CUgraphNode* out, CUgraph graph, const CUgraphNode
 BERTH_CUDA_API cuGraphAddNode_v2(CUgraphNode* out, CUgraph graph, const CUgraphNode* after,
                                  const CUgraphEdgeData*, std::size_t count, const CUgraphNodeParams* params) {
   return addByType({out, graph, after, count}, params);
+}
+
+BERTH_CUDA_API cuGraphAddMemAllocNode(CUgraphNode* out, CUgraph graph, const CUgraphNode* after,
+                                      std::size_t count, CUDA_MEM_ALLOC_NODE_PARAMS* params) {
+  return initialised([&](Driver& driver) -> CUresult {
+    if (params == nullptr) return CUDA_ERROR_INVALID_VALUE;
+    if (const CUresult result = checkPool(driver, params->poolProps); result != CUDA_SUCCESS) return result;
+    const std::shared_ptr<Context> context = driver.contextOn(params->poolProps.location.id);
+    if (!context) return CUDA_ERROR_INVALID_CONTEXT;
+    return add({out, graph, after, count}, [&](Driver&, Operation& operation) -> CUresult {
+      MemAlloc made;
+      const CUresult result = makeGraphMemory(driver, context, params->bytesize, made);
+      if (result != CUDA_SUCCESS) return result;
+      params->dptr = devicePointer(made.memory->memory()->base);
+      operation = std::move(made);
+      return CUDA_SUCCESS;
+    });
+  });
+}
+BERTH_CUDA_API cuGraphAddMemFreeNode(CUgraphNode* out, CUgraph graph, const CUgraphNode* after,
+                                     std::size_t count, CUdeviceptr pointer) {
+  return add({out, graph, after, count}, [&](Driver& driver, Operation& operation) -> CUresult {
+    std::shared_ptr<GraphMemory> memory = graphMemoryAt(driver, pointer);
+    if (!memory) return CUDA_ERROR_INVALID_VALUE;
+    operation = MemFree{std::move(memory)};
+    return CUDA_SUCCESS;
+  });
+}
+BERTH_CUDA_API cuGraphMemAllocNodeGetParams(CUgraphNode node, CUDA_MEM_ALLOC_NODE_PARAMS* params) {
+  return onOperation<MemAlloc>(node, [&](const MemAlloc& operation) -> CUresult {
+    if (params == nullptr) return CUDA_ERROR_INVALID_VALUE;
+    const GraphMemory& memory = *operation.memory->memory();
+    *params = {};
+    params->poolProps.allocType = kMemAllocationPinned;
+    params->poolProps.location = {kMemLocationDevice, memory.device};
+    params->bytesize = memory.bytes;
+    params->dptr = devicePointer(memory.base);
+    return CUDA_SUCCESS;
+  });
+}
+BERTH_CUDA_API cuGraphMemFreeNodeGetParams(CUgraphNode node, CUdeviceptr* pointer) {
+  return onOperation<MemFree>(node, [&](const MemFree& operation) -> CUresult {
+    if (pointer == nullptr) return CUDA_ERROR_INVALID_VALUE;
+    *pointer = devicePointer(operation.memory->base);
+    return CUDA_SUCCESS;
+  });
 }
 
 BERTH_CUDA_API cuGraphDestroyNode(CUgraphNode handle) {

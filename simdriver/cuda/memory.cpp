@@ -1,10 +1,15 @@
 // Device, managed and pinned memory: allocated, freed, registered, asked about.
 #include <algorithm>
+#include <array>
 #include <cstring>
+#include <limits>
+
+#include <sys/mman.h>
 
 #include "cuda_api.h"
 #include "entry.h"
 #include "execute.h"
+#include "graph_memory.h"
 
 namespace berth::sim::cu {
 namespace {
@@ -44,9 +49,24 @@ CUresult allocateDevice(CUdeviceptr* out, std::size_t bytes, MemoryKind kind, un
   });
 }
 
+/// True when the process has all of it mapped.
+bool isMapped(const void* base, std::size_t bytes) {
+  constexpr std::size_t kPagesAtOnce = 4096;
+  std::array<unsigned char, kPagesAtOnce> resident{};
+  const std::uintptr_t first = numberOf(base) / kPageBytes * kPageBytes;
+  if (bytes > std::numeric_limits<std::uintptr_t>::max() - numberOf(base) - kPageBytes) return false;
+  const std::uintptr_t end = roundUp(numberOf(base) + bytes, kPageBytes);
+  for (std::uintptr_t at = first; at < end; at += kPagesAtOnce * kPageBytes) {
+    const std::size_t length = std::min<std::size_t>(end - at, kPagesAtOnce * kPageBytes);
+    if (::mincore(handleOf<void*>(at), length, resident.data()) != 0) return false;
+  }
+  return true;
+}
+
 CUresult registerHost(void* base, std::size_t bytes, unsigned flags) {
+  if (const CUresult result = forbidWhileCapturing(); result != CUDA_SUCCESS) return result;
   return inContext([&](Driver& driver, const std::shared_ptr<Context>& context) -> CUresult {
-    if (base == nullptr || bytes == 0 || (flags & ~kMemHostRegisterFlagsMask) != 0)
+    if (base == nullptr || bytes == 0 || (flags & ~kMemHostRegisterFlagsMask) != 0 || !isMapped(base, bytes))
       return CUDA_ERROR_INVALID_VALUE;
     auto allocation = std::make_shared<Allocation>();
     allocation->base = static_cast<std::byte*>(base);
@@ -65,6 +85,8 @@ CUresult freeBase(const void* base, bool (*kind)(const Allocation&)) {
   return initialised([&](Driver& driver) -> CUresult {
     std::shared_ptr<Context> current;
     if (const CUresult result = driver.current(current); result != CUDA_SUCCESS) return result;
+    if (const std::shared_ptr<GraphMemory> memory = graphMemoryAt(driver, devicePointer(base)))
+      return freeGraphMemory(driver, *memory);
     const std::shared_ptr<Allocation> allocation =
         driver.addresses.take(base, [&](const Allocation& found) { return kind(found); });
     if (!allocation) return CUDA_ERROR_INVALID_VALUE;

@@ -30,6 +30,8 @@ struct Stream;
 struct Graph;
 struct GraphNode;
 struct ExternalMemory;
+struct GraphMemory;
+class GraphMemoryOwner;
 class SharedEvent;
 
 /// A stream that is being captured into a graph. Streams that joined by an event share it.
@@ -179,6 +181,7 @@ struct Allocation {
   std::shared_ptr<MemoryPool> pool;
   std::shared_ptr<PhysicalMemory> physical;
   std::shared_ptr<ExternalMemory> external;
+  std::shared_ptr<GraphMemory> graph;
   bool accessible = true;  // Virtual memory: cuMemSetAccess was called
 };
 
@@ -278,8 +281,14 @@ struct ChildGraph {
   std::shared_ptr<Graph> graph;
   std::uintptr_t handle = 0;
 };
-using Operation =
-    std::variant<Nothing, KernelLaunch, Copy, Fill, HostFunction, RecordEvent, AwaitEvent, ChildGraph>;
+struct MemAlloc {
+  std::shared_ptr<GraphMemoryOwner> memory;
+};
+struct MemFree {
+  std::shared_ptr<GraphMemory> memory;
+};
+using Operation = std::variant<Nothing, KernelLaunch, Copy, Fill, HostFunction, RecordEvent, AwaitEvent,
+                               ChildGraph, MemAlloc, MemFree>;
 
 struct GraphNode {
   std::uintptr_t handle = 0;

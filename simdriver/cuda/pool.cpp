@@ -1,10 +1,13 @@
 // Memory in stream order, and the pools it comes from. Memory is there as soon as the call returns and gone
 // as soon as it is freed: programs that order their work by streams cannot tell the difference.
 #include <cstring>
+#include <iterator>
 
 #include "cuda_api.h"
 #include "entry.h"
 #include "execute.h"
+#include "graph.h"
+#include "graph_memory.h"
 
 namespace berth::sim::cu {
 namespace {
@@ -13,12 +16,26 @@ CUstream orPerThread(CUstream stream) {
   return stream == nullptr ? handleOf<CUstream>(kStreamPerThread) : stream;
 }
 
-/// Memory of a graph's own is not simulated: a capture that allocates is given up.
-CUresult refuseCapture(Stream& stream) {
+/// In a capture, an allocation becomes a node and its memory the graph's. False when nothing is captured.
+bool captureAllocation(Driver& driver, const std::shared_ptr<Context>& context, Stream& stream,
+                       std::size_t bytes, CUdeviceptr* out, CUresult& result) {
   const std::lock_guard lock(stream.mutex);
-  if (!stream.capture) return CUDA_SUCCESS;
-  stream.capture->invalid = true;
-  return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
+  if (!stream.capture) return false;
+  MemAlloc made;
+  result = makeGraphMemory(driver, context, bytes, made);
+  if (result != CUDA_SUCCESS) return true;
+  const CUdeviceptr pointer = devicePointer(made.memory->memory()->base);
+  result = captureOperation(driver, stream, std::move(made));
+  if (result == CUDA_SUCCESS) *out = pointer;
+  return true;
+}
+
+bool captureFree(Driver& driver, Stream& stream, CUdeviceptr pointer, CUresult& result) {
+  const std::lock_guard lock(stream.mutex);
+  if (!stream.capture) return false;
+  std::shared_ptr<GraphMemory> memory = graphMemoryAt(driver, pointer);
+  result = memory ? captureOperation(driver, stream, MemFree{std::move(memory)}) : CUDA_ERROR_INVALID_VALUE;
+  return true;
 }
 
 std::shared_ptr<MemoryPool> currentPool(Device& device) {
@@ -33,7 +50,8 @@ CUresult allocateAsync(CUdeviceptr* out, std::size_t bytes, const CUmemoryPool* 
                   [&](Driver& driver, const std::shared_ptr<Context>& context,
                       const std::shared_ptr<Stream>& stream) -> CUresult {
                     if (out == nullptr) return CUDA_ERROR_INVALID_VALUE;
-                    if (const CUresult result = refuseCapture(*stream); result != CUDA_SUCCESS) return result;
+                    CUresult captured = CUDA_SUCCESS;
+                    if (captureAllocation(driver, context, *stream, bytes, out, captured)) return captured;
                     const std::shared_ptr<MemoryPool> pool =
                         pool_handle == nullptr ? currentPool(*driver.device(context->device))
                                                : driver.pools.find(numberOf(*pool_handle));
@@ -50,7 +68,10 @@ CUresult freeAsync(CUdeviceptr pointer, CUstream handle) {
   return onStream(handle,
                   [&](Driver& driver, const std::shared_ptr<Context>& context,
                       const std::shared_ptr<Stream>& stream) -> CUresult {
-                    if (const CUresult result = refuseCapture(*stream); result != CUDA_SUCCESS) return result;
+                    CUresult captured = CUDA_SUCCESS;
+                    if (captureFree(driver, *stream, pointer, captured)) return captured;
+                    if (const std::shared_ptr<GraphMemory> memory = graphMemoryAt(driver, pointer))
+                      return freeGraphMemory(driver, *memory);
                     const std::shared_ptr<Allocation> allocation = driver.addresses.take(
                         addressOf(pointer),
                         [](const Allocation& found) { return found.kind == MemoryKind::Device; });
@@ -67,13 +88,6 @@ CUresult onPool(CUmemoryPool handle, Fn&& fn) noexcept {
     const std::shared_ptr<MemoryPool> pool = driver.pools.find(numberOf(handle));
     return pool ? fn(driver, pool) : CUDA_ERROR_INVALID_VALUE;
   });
-}
-
-CUresult checkProperties(Driver& driver, const CUmemPoolProps& properties) {
-  if (properties.allocType != kMemAllocationPinned) return CUDA_ERROR_INVALID_VALUE;
-  if (properties.handleTypes != kMemHandleTypeNone) return CUDA_ERROR_NOT_SUPPORTED;
-  if (properties.location.type != kMemLocationDevice) return CUDA_ERROR_NOT_SUPPORTED;
-  return driver.device(properties.location.id) != nullptr ? CUDA_SUCCESS : CUDA_ERROR_INVALID_DEVICE;
 }
 
 template <typename T>
@@ -162,6 +176,13 @@ CUresult setAccess(Driver& driver, MemoryPool& pool, const CUmemAccessDesc* acce
 
 }  // namespace
 
+CUresult checkPool(Driver& driver, const CUmemPoolProps& properties) {
+  if (properties.allocType != kMemAllocationPinned) return CUDA_ERROR_INVALID_VALUE;
+  if (properties.handleTypes != kMemHandleTypeNone) return CUDA_ERROR_NOT_SUPPORTED;
+  if (properties.location.type != kMemLocationDevice) return CUDA_ERROR_NOT_SUPPORTED;
+  return driver.device(properties.location.id) != nullptr ? CUDA_SUCCESS : CUDA_ERROR_INVALID_DEVICE;
+}
+
 BERTH_CUDA_API cuMemAllocAsync(CUdeviceptr* pointer, std::size_t bytes, CUstream stream) {
   return allocateAsync(pointer, bytes, nullptr, stream);
 }
@@ -184,7 +205,7 @@ BERTH_CUDA_API cuMemFreeAsync_ptsz(CUdeviceptr pointer, CUstream stream) {
 BERTH_CUDA_API cuMemPoolCreate(CUmemoryPool* out, const CUmemPoolProps* properties) {
   return initialised([&](Driver& driver) -> CUresult {
     if (out == nullptr || properties == nullptr) return CUDA_ERROR_INVALID_VALUE;
-    if (const CUresult result = checkProperties(driver, *properties); result != CUDA_SUCCESS) return result;
+    if (const CUresult result = checkPool(driver, *properties); result != CUDA_SUCCESS) return result;
     auto pool = std::make_shared<MemoryPool>();
     pool->device = properties->location.id;
     pool->max_size = properties->maxSize;
@@ -269,6 +290,38 @@ BERTH_CUDA_API cuDeviceSetMemPool(CUdevice ordinal, CUmemoryPool handle) {
     if (pool->device != ordinal) return CUDA_ERROR_INVALID_VALUE;
     const std::lock_guard lock(device->mutex);
     device->current_pool = pool;
+    return CUDA_SUCCESS;
+  });
+}
+
+BERTH_CUDA_API cuDeviceGetGraphMemAttribute(CUdevice ordinal, unsigned attribute, void* value) {
+  return initialised([&](Driver& driver) -> CUresult {
+    constexpr unsigned kSame[] = {CU_MEMPOOL_ATTR_USED_MEM_CURRENT, CU_MEMPOOL_ATTR_USED_MEM_HIGH,
+                                  CU_MEMPOOL_ATTR_RESERVED_MEM_CURRENT, CU_MEMPOOL_ATTR_RESERVED_MEM_HIGH};
+    if (value == nullptr || attribute >= std::size(kSame)) return CUDA_ERROR_INVALID_VALUE;
+    const Device* device = driver.device(ordinal);
+    return device == nullptr ? CUDA_ERROR_INVALID_DEVICE
+                             : getAttribute(*device->graph_pool, kSame[attribute], value);
+  });
+}
+BERTH_CUDA_API cuDeviceSetGraphMemAttribute(CUdevice ordinal, unsigned attribute, void* value) {
+  return initialised([&](Driver& driver) -> CUresult {
+    constexpr unsigned kUsedHigh = 1;
+    constexpr unsigned kReservedHigh = 3;
+    if (value == nullptr || (attribute != kUsedHigh && attribute != kReservedHigh))
+      return CUDA_ERROR_INVALID_VALUE;
+    const Device* device = driver.device(ordinal);
+    if (device == nullptr) return CUDA_ERROR_INVALID_DEVICE;
+    return setAttribute(
+        *device->graph_pool,
+        attribute == kUsedHigh ? CU_MEMPOOL_ATTR_USED_MEM_HIGH : CU_MEMPOOL_ATTR_RESERVED_MEM_HIGH, value);
+  });
+}
+BERTH_CUDA_API cuDeviceGraphMemTrim(CUdevice ordinal) {
+  return initialised([&](Driver& driver) -> CUresult {
+    const Device* device = driver.device(ordinal);
+    if (device == nullptr) return CUDA_ERROR_INVALID_DEVICE;
+    driver.trim(*device->graph_pool, 0);
     return CUDA_SUCCESS;
   });
 }

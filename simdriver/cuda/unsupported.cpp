@@ -1,5 +1,5 @@
-// Every other function of the real library: textures, surfaces, graphics, memory of graphs, semaphores of
-// other APIs, green contexts. They exist, so that programs load, and say that this device cannot do that. No
+// Every other function of the real library: textures, surfaces, graphics, semaphores of other
+// APIs, green contexts. They exist, so that programs load, and say that this device cannot do that. No
 // argument is looked at, so one shape serves them all in the C calling convention.
 #include "cuda_api.h"
 #include "entry.h"
@@ -26,7 +26,6 @@ BERTH_NOT_SUPPORTED(cuDevSmResourceSplitByCount)
 BERTH_NOT_SUPPORTED(cuDeviceGetDevResource)
 BERTH_NOT_SUPPORTED(cuDeviceGetNvSciSyncAttributes)
 BERTH_NOT_SUPPORTED(cuDeviceRegisterAsyncNotification)
-BERTH_NOT_SUPPORTED(cuDeviceSetGraphMemAttribute)
 BERTH_NOT_SUPPORTED(cuDeviceUnregisterAsyncNotification)
 BERTH_NOT_SUPPORTED(cuFlushGPUDirectRDMAWrites)
 BERTH_NOT_SUPPORTED(cuFuncSetBlockShape)
@@ -34,8 +33,6 @@ BERTH_NOT_SUPPORTED(cuFuncSetSharedSize)
 BERTH_NOT_SUPPORTED(cuGraphAddBatchMemOpNode)
 BERTH_NOT_SUPPORTED(cuGraphAddExternalSemaphoresSignalNode)
 BERTH_NOT_SUPPORTED(cuGraphAddExternalSemaphoresWaitNode)
-BERTH_NOT_SUPPORTED(cuGraphAddMemAllocNode)
-BERTH_NOT_SUPPORTED(cuGraphAddMemFreeNode)
 BERTH_NOT_SUPPORTED(cuGraphBatchMemOpNodeGetParams)
 BERTH_NOT_SUPPORTED(cuGraphBatchMemOpNodeSetParams)
 BERTH_NOT_SUPPORTED(cuGraphConditionalHandleCreate)
@@ -46,8 +43,6 @@ BERTH_NOT_SUPPORTED(cuGraphExternalSemaphoresSignalNodeGetParams)
 BERTH_NOT_SUPPORTED(cuGraphExternalSemaphoresSignalNodeSetParams)
 BERTH_NOT_SUPPORTED(cuGraphExternalSemaphoresWaitNodeGetParams)
 BERTH_NOT_SUPPORTED(cuGraphExternalSemaphoresWaitNodeSetParams)
-BERTH_NOT_SUPPORTED(cuGraphMemAllocNodeGetParams)
-BERTH_NOT_SUPPORTED(cuGraphMemFreeNodeGetParams)
 BERTH_NOT_SUPPORTED(cuGraphicsMapResources)
 BERTH_NOT_SUPPORTED(cuGraphicsResourceGetMappedMipmappedArray)
 BERTH_NOT_SUPPORTED(cuGraphicsResourceGetMappedPointer_v2)

@@ -380,6 +380,66 @@ TEST_F(GraphTest, UserObjectsLiveAsLongAsTheGraphThatHoldsThem) {
   EXPECT_EQ(destroyed, 1);
 }
 
+TEST_F(GraphTest, MemoryOfAGraphIsThereFromItsLaunchUntilItIsFreedAndTrimmed) {
+  constexpr std::size_t kMib = std::size_t{1} << 20;
+  const std::size_t before = freeBytes();
+  const CUstream s = stream();
+  CUdeviceptr pointer = 0;
+  begin(s);
+  EXPECT_EQ(call("cuMemAllocAsync", &pointer, kMib, s), CUDA_SUCCESS);
+  EXPECT_EQ(fillAsync(pointer, 4, s), CUDA_SUCCESS);
+  const CUgraph graph = end(s);
+  EXPECT_EQ(freeBytes(), before) << "nothing is allocated by capturing";
+  const CUgraphExec exec = ready(graph);
+  run(exec, s);
+  EXPECT_EQ(before - freeBytes(), kMib);
+  EXPECT_EQ(firstByte(pointer), 4);
+  EXPECT_EQ(call("cuGraphLaunch", exec, s), CUDA_ERROR_INVALID_VALUE) << "it is still allocated";
+  free(pointer);
+  EXPECT_EQ(call("cuMemFree_v2", pointer), CUDA_ERROR_INVALID_VALUE);
+  EXPECT_EQ(before - freeBytes(), kMib) << "kept for the next launch";
+  run(exec, s);
+  EXPECT_EQ(before - freeBytes(), kMib);
+  CUgraph clone = nullptr;
+  EXPECT_EQ(call("cuGraphClone", &clone, graph), CUDA_ERROR_NOT_SUPPORTED);
+  EXPECT_EQ(call("cuGraphExecDestroy", exec), CUDA_SUCCESS);
+  EXPECT_EQ(call("cuGraphDestroy", graph), CUDA_SUCCESS);
+  EXPECT_EQ(firstByte(pointer), 4) << "it outlives the graph";
+  free(pointer);
+  EXPECT_EQ(call("cuMemFree_v2", pointer), CUDA_ERROR_INVALID_VALUE);
+  EXPECT_EQ(call("cuDeviceGraphMemTrim", 0), CUDA_SUCCESS);
+  EXPECT_EQ(freeBytes(), before);
+}
+
+TEST_F(GraphTest, MemoryNodesAllocateAndFreeInOneLaunch) {
+  const CUgraph graph = emptyGraph();
+  CUDA_MEM_ALLOC_NODE_PARAMS params{};
+  params.poolProps.allocType = kMemAllocationPinned;
+  params.poolProps.location = {kMemLocationDevice, 0};
+  params.bytesize = kBytes;
+  CUgraphNode node = nullptr;
+  EXPECT_EQ(call("cuGraphAddMemAllocNode", &node, graph, static_cast<const CUgraphNode*>(nullptr),
+                 std::size_t{0}, &params),
+            CUDA_SUCCESS);
+  CUgraphNode freed = nullptr;
+  EXPECT_EQ(call("cuGraphAddMemFreeNode", &freed, graph, static_cast<const CUgraphNode*>(&node),
+                 std::size_t{1}, CUdeviceptr{0x1234}),
+            CUDA_ERROR_INVALID_VALUE);
+  EXPECT_EQ(call("cuGraphAddMemFreeNode", &freed, graph, static_cast<const CUgraphNode*>(&node),
+                 std::size_t{1}, params.dptr),
+            CUDA_SUCCESS);
+  const CUgraphExec exec = ready(graph);
+  const CUstream s = stream();
+  for (int i = 0; i < 3; ++i) run(exec, s);
+  std::uint64_t used = 1;
+  std::uint64_t reserved = 0;
+  EXPECT_EQ(call("cuDeviceGetGraphMemAttribute", 0, 0U, static_cast<void*>(&used)), CUDA_SUCCESS);
+  EXPECT_EQ(call("cuDeviceGetGraphMemAttribute", 0, 2U, static_cast<void*>(&reserved)), CUDA_SUCCESS);
+  EXPECT_EQ(used, 0U);
+  EXPECT_EQ(reserved, kBytes);
+  EXPECT_EQ(call("cuDeviceGraphMemTrim", 0), CUDA_SUCCESS);
+}
+
 TEST_F(GraphTest, WrongHandlesAreErrors) {
   const auto bad_graph = reinterpret_cast<CUgraph>(0x1234);
   const auto bad_node = reinterpret_cast<CUgraphNode>(0x1234);

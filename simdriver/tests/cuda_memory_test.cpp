@@ -94,6 +94,10 @@ TEST_F(MemoryTest, RegisteredHostMemoryIsKnownUntilItIsNot) {
   EXPECT_EQ(call("cuMemHostGetDevicePointer_v2", &device, data, 0U), CUDA_SUCCESS);
   EXPECT_EQ(call("cuMemHostUnregister", data), CUDA_SUCCESS);
   EXPECT_EQ(call("cuMemHostUnregister", data), CUDA_ERROR_HOST_MEMORY_NOT_REGISTERED);
+  void* nowhere = ::mmap(nullptr, 1, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  ::munmap(nowhere, 1);
+  EXPECT_EQ(call("cuMemHostRegister_v2", nowhere, std::size_t{1}, 0U), CUDA_ERROR_INVALID_VALUE);
+  EXPECT_EQ(call("cuMemHostRegister_v2", data, ~std::size_t{0}, 0U), CUDA_ERROR_INVALID_VALUE);
 }
 
 class PoolTest : public MemoryTest {
@@ -303,13 +307,11 @@ TEST_F(VirtualMemoryTest, AFileDescriptorTakesMemoryToAnotherProcess) {
   EXPECT_TRUE(inChild([&] {
     CUmemGenericAllocationHandle imported = 0;
     void* os_handle = reinterpret_cast<void*>(static_cast<std::intptr_t>(fd));
-    return call("cuMemImportFromShareableHandle", &imported, os_handle, kMemHandleTypePosixFd) ==
-               CUDA_SUCCESS &&
-           map(space(), imported) == CUDA_SUCCESS && [&] {
-             const CUdeviceptr there = space();
-             return map(there, imported) == CUDA_SUCCESS &&
-                    access(there, kMemAccessReadWrite) == CUDA_SUCCESS && fill(there, 5, 16) == CUDA_SUCCESS;
-           }();
+    if (call("cuMemImportFromShareableHandle", &imported, os_handle, kMemHandleTypePosixFd) != CUDA_SUCCESS)
+      return false;
+    const CUdeviceptr there = space();
+    return map(there, imported) == CUDA_SUCCESS && access(there, kMemAccessReadWrite) == CUDA_SUCCESS &&
+           fill(there, 5, 16) == CUDA_SUCCESS;
   }));
   EXPECT_EQ(byteAt(at), 5);
   ::close(fd);

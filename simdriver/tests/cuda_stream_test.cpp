@@ -1,7 +1,9 @@
 // Contexts, streams, events, modules and libraries: order, time, and every wrong handle an error.
 #include <array>
 #include <atomic>
-#include <cstring>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
 #include <string>
 #include <thread>
 #include <vector>
@@ -294,7 +296,7 @@ TEST_F(ModuleTest, LinkedTextIsAnImage) {
 }
 
 TEST_F(ModuleTest, WhatIsNotSimulatedSaysSo) {
-  for (const char* name : {"cuTexObjectCreate", "cuSurfObjectCreate", "cuGraphAddMemAllocNode",
+  for (const char* name : {"cuTexObjectCreate", "cuSurfObjectCreate", "cuGraphicsMapResources",
                            "cuMulticastCreate", "cuImportExternalSemaphore", "cuTensorMapEncodeTiled"}) {
     EXPECT_EQ(call(name), CUDA_ERROR_NOT_SUPPORTED) << name;
   }
@@ -314,6 +316,29 @@ TEST(DriverTest, NothingWorksBeforeInitialisationOrInAForkedChild) {
   ::waitpid(child, &status, 0);
   EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0);
   EXPECT_EQ(Cuda::get().call("cuInit", 1U), CUDA_ERROR_INVALID_VALUE);
+}
+
+TEST(DriverTest, DamagedStateFilesAreNoDevices) {
+  const std::string folder = Cuda::get().box().folder();
+  {
+    const Box damaged("t4:3");
+    std::filesystem::resize_file(damaged.stateFile(0), 1000);
+    std::fstream file(damaged.stateFile(1), std::ios::in | std::ios::out | std::ios::binary);
+    file.write("NOTAGPU!", 8);
+    file.close();
+    std::ofstream(damaged.folder() / "gpu-of-nothing.state") << "text";
+    const pid_t child = ::fork();
+    if (child == 0) {
+      int count = 0;
+      const bool good = Cuda::get().call("cuInit", 0U) == CUDA_SUCCESS &&
+                        Cuda::get().call("cuDeviceGetCount", &count) == CUDA_SUCCESS && count == 1;
+      ::_exit(good ? 0 : 1);
+    }
+    int status = -1;
+    ::waitpid(child, &status, 0);
+    EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+  }
+  ::setenv("BERTH_SIM_DIR", folder.c_str(), 1);
 }
 
 }  // namespace
