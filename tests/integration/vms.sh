@@ -3,6 +3,7 @@
 #   order  table A4, every row
 #   holds  A7, B7 and B8: what stopping, deallocating and restarts mean for a GPU
 #   away   a box without libvirt, and libvirt that restarts in the middle
+#   guest  a Linux guest that boots: its stand-in GPU, its login prompt, a data disk that outlives daemon and libvirtd
 set -uo pipefail
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -176,12 +177,68 @@ away() {
   expect_no_vms_left
 }
 
+# What a command says inside of vm1, through the guest agent.
+in_guest() { # COMMAND
+  local pid answer tries
+  pid=$(agent "$(jq -cn --arg c "$1" '{execute: "guest-exec", arguments: {path: "/bin/sh", arg: ["-c", $c], "capture-output": true}}')" |
+    jq -r .return.pid) || return 1
+  for tries in $(seq 300); do
+    answer=$(agent "{\"execute\": \"guest-exec-status\", \"arguments\": {\"pid\": $pid}}") || return 1
+    jq -e .return.exited <<<"$answer" >/dev/null && break
+    sleep 0.1
+  done
+  : "$tries"
+  jq -r '.return."out-data" // "" | @base64d' <<<"$answer"
+}
+agent() { virsh -q -c "$libvirt_uri" qemu-agent-command berth-vm1 "$1" 2>/dev/null; }
+# shellcheck disable=SC2317  # Called by wait_until.
+agent_answers() { agent '{"execute": "guest-ping"}' >/dev/null; }
+booted() { wait_until 240 agent_answers || fail "the guest's agent does not answer: $(domains)"; }
+
+guest() {
+  local image
+  image=$(timeout 280 "$BERTH_SOURCE_DIR/tools/build-guest-image" tiny "$BERTH_BUILD_DIR/guest-images" 2>"$work/image.log") ||
+    skip "the guest image cannot be built here: $(tail -n 1 "$work/image.log")"
+  fresh_vms t4:1
+  expect_status 0 berth size add tiny --vcpus 1 --memory 256 --gpus 1 --gpu-model T4
+  say "An image whose checksum is another is refused and leaves nothing"
+  expect_status 2 berth image add tiny "$image" --specialized --sha256 "$(printf '0%.0s' {1..64})"
+  expect_err "checksum"
+  expect_status 0 berth image add tiny "$image" --specialized --sha256 "$(sha256sum "$image" | cut -d' ' -f1)"
+  expect_status 0 berth vm create vm1 --size tiny --image tiny --network none --data-disk 1
+  booted
+  say "The guest sees the stand-in where the VM says it is"
+  local device
+  device=/sys/bus/pci/devices/$("$berth" -o json vm show vm1 | jq -r '.gpus[0].standIn')
+  expect_same "the stand-in's ids" "0x1234 0x11e8" "$(in_guest "echo \$(cat $device/vendor $device/device)")"
+  say "The console is the guest's serial port"
+  { sleep 2; printf '\n'; sleep 4; printf '\035'; } | timeout 60 "$berth" vm console vm1 >"$work/console" 2>&1
+  grep -qi login "$work/console" || fail "no login prompt: $(tail -c 300 "$work/console")"
+  say "What is written to the data disk outlives kill -9 of the daemon and a restart of libvirtd"
+  expect_same "writing" written "$(in_guest 'echo kept | dd of=/dev/sda bs=512 conv=sync 2>/dev/null; sync; echo written')"
+  kill_daemon
+  kill "$(cat "$libvirt_dir/libvirtd.pid")"
+  wait_until "$wait_s" gone "$(cat "$libvirt_dir/libvirtd.pid")"
+  start_libvirt || fail "libvirtd does not start again"
+  start_vm_daemon t4:1 || return
+  vm_is vm1 running
+  expect_same "reading" kept "$(in_guest 'head -n 1 /dev/sda')"
+  say "A guest that is asked shuts down by itself; what it wrote is there at the next start"
+  expect_status 0 berth vm deallocate vm1
+  expect_status 0 berth vm start vm1
+  booted
+  expect_same "reading after a start" kept "$(in_guest 'head -n 1 /dev/sda')"
+  expect_status 0 berth vm delete vm1
+  expect_no_vms_left
+}
+
 case ${1-} in
+  guest) guest ;;
   order) order ;;
   holds) holds ;;
   away) away ;;
   *)
-    echo "usage: vms.sh order|holds|away" >&2
+    echo "usage: vms.sh order|holds|away|guest" >&2
     exit 2
     ;;
 esac
