@@ -109,6 +109,7 @@ void GuardKeeper::look() {
   const Reported reported = readReports(limited);
   account(*book, devices, limited, reported);
   if (parts_.regions == nullptr) return;
+  learnContextCosts(processes, reported);
   giveFeedback(limited);
   markDead(reported, processes);
   audit(limited, processes, reported);
@@ -264,10 +265,29 @@ void GuardKeeper::markDead(const Reported& reported, const std::vector<Process>&
   std::erase_if(marked_dead_, [&](const auto& mark) { return !reported.contains(mark.first); });
 }
 
+/// A container with a share has one GPU.
+void GuardKeeper::learnContextCosts(const std::vector<Process>& processes, const Reported& reported) {
+  std::vector<sharing::ContextSeen> seen;
+  for (const Process& each : processes) {
+    const auto slots = reported.find(each.container);
+    const auto stat = parts_.procfs.stat(each.process.pid);
+    const auto key = slotKeyOf(each.process.pid);
+    if (slots == reported.end() || !stat || !key) continue;
+    const auto slot = std::ranges::find_if(slots->second, [&](const guard::ProcessUsage& one) {
+      return SlotKey{one.pid_namespace, one.owner.word()} == *key && one.has_context && one.gpus.size() == 1;
+    });
+    if (slot == slots->second.end()) continue;
+    const auto counted = static_cast<std::int64_t>(slot->gpus.front().bytes);
+    seen.push_back({each.container, stat->id, each.process.memory_bytes, counted});
+  }
+  context_costs_.look(seen);
+}
+
 void GuardKeeper::giveFeedback(const std::map<std::string, Limited>& limited) const {
   const std::vector<sharing::Feedback> feedback = accounts_.feedback();
   for (const auto& [name, container] : limited) {
     std::vector<guard::GpuFeedback> mine(container.gpus.size());
+    for (guard::GpuFeedback& each : mine) each.context_bytes = context_costs_.of(name);
     for (const sharing::Feedback& each : feedback) {
       const auto gpu = std::ranges::find(container.gpus, each.gpu, &sharing::GuardedGpu::gpu);
       if (each.container != name || gpu == container.gpus.end()) continue;

@@ -16,6 +16,7 @@
 #include "gpu/driver.h"
 #include "os/procfs.h"
 #include "service/desk.h"
+#include "sharing/guard/context_costs.h"
 #include "sharing/guard/enforcement.h"
 #include "sharing/guard/gpu_accounts.h"
 #include "sharing/guard/guard_audit.h"
@@ -93,6 +94,7 @@ class GuardKeeper {
                                             const std::set<SlotKey>& on_gpu) const;
   void markDead(const Reported& reported, const std::vector<Process>& processes);
   void act(const sharing::Unreported& found, const std::map<std::string, Limited>& limited);
+  void learnContextCosts(const std::vector<Process>& processes, const Reported& reported);
   void giveFeedback(const std::map<std::string, Limited>& limited) const;
   void account(const Book& book, const std::vector<sharing::DeviceReading>& devices,
                const std::map<std::string, Limited>& limited, const Reported& reported);
@@ -101,6 +103,7 @@ class GuardKeeper {
   // Of look().
   sharing::GuardAudit audit_;
   sharing::GpuAccounts accounts_;
+  sharing::ContextCosts context_costs_;
   std::optional<std::chrono::steady_clock::time_point> last_look_;
   std::map<os::ProcessId, std::string> mapped_;  // Programs that have the guard mapped, by their executable.
   std::set<std::pair<std::string, std::uint64_t>> marked_dead_;  // Container, slot owner.

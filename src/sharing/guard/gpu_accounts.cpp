@@ -1,6 +1,7 @@
 #include "sharing/guard/gpu_accounts.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <limits>
 #include <numeric>
 #include <set>
@@ -10,8 +11,10 @@ namespace berth::sharing {
 namespace {
 
 constexpr std::size_t kRecentLooks = 10;
-// The driver's figures come with a delay, and feedback is wanted soon after a contender comes or goes.
-constexpr std::size_t kFeedbackLooks = 3;
+// Both figures are coarse over a second or two, the driver's comes late, and a wrong correction is worse than
+// none.
+constexpr std::size_t kLeastLooksForFeedback = 5;
+constexpr std::int64_t kFeedbackDeadBand = 100;
 constexpr std::int64_t kLeastForFeedbackNs = 20'000'000;
 constexpr std::int64_t kMostCharge = 2000;
 constexpr std::int64_t kPercent = 100;
@@ -44,12 +47,6 @@ GpuUse minus(GpuUse left, const GpuUse& use) {
   left.recent_permille -= use.recent_permille;
   left.memory_bytes -= use.memory_bytes;
   return left;
-}
-
-std::int64_t sumOfLast(const std::deque<std::int64_t>& values, std::size_t looks) {
-  const auto begin =
-      values.size() > looks ? values.end() - static_cast<std::ptrdiff_t>(looks) : values.begin();
-  return std::accumulate(begin, values.end(), std::int64_t{0});
 }
 
 std::int64_t activeProcesses(const DeviceReading& device) {
@@ -87,7 +84,8 @@ std::uint32_t chargePermille(std::int64_t driver_ns, std::int64_t guard_ns, std:
   const std::int64_t least = kPermille / std::max<std::int64_t>(active_processes, 1);
   const double ratio =
       static_cast<double>(kPermille) * static_cast<double>(driver_ns) / static_cast<double>(guard_ns);
-  return static_cast<std::uint32_t>(std::clamp(static_cast<std::int64_t>(ratio), least, kMostCharge));
+  const std::int64_t charge = std::clamp(static_cast<std::int64_t>(ratio), least, kMostCharge);
+  return static_cast<std::uint32_t>(std::abs(charge - kPermille) <= kFeedbackDeadBand ? kPermille : charge);
 }
 
 void GpuAccounts::book(Account& account, std::int64_t busy_ns, std::int64_t memory_bytes) {
@@ -178,10 +176,11 @@ std::vector<Feedback> GpuAccounts::feedback() const {
     for (const auto& [name, guard] : gpu.guards) {
       const auto account = gpu.containers.find(name);
       if (account == gpu.containers.end()) continue;
-      all.push_back({name, uuid,
-                     chargePermille(sumOfLast(account->second.recent_ns, kFeedbackLooks),
-                                    sumOfLast(guard.recent_ns, kFeedbackLooks), gpu.active_processes),
-                     gpu.active_containers});
+      const bool enough = guard.recent_ns.size() >= kLeastLooksForFeedback;
+      const std::uint32_t charge =
+          chargePermille(sum(account->second.recent_ns), sum(guard.recent_ns), gpu.active_processes);
+      all.push_back(
+          {name, uuid, enough ? charge : static_cast<std::uint32_t>(kPermille), gpu.active_containers});
     }
   }
   return all;

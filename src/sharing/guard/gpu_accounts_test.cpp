@@ -95,21 +95,24 @@ TEST(GpuAccountsTest, TheChargeIsTheDriversFigureByTheGuardsAndNoLessThanItCanBe
   EXPECT_EQ(chargePermille(300'000'000, 600'000'000, 3), 500U);
   EXPECT_EQ(chargePermille(300'000'000, 3'000'000'000, 3), 333U) << "no three processes make that much of it";
   EXPECT_EQ(chargePermille(900'000'000, 100'000'000, 1), 2000U);
+  EXPECT_EQ(chargePermille(300'000'000, 330'000'000, 3), 1000U) << "the driver's figure is in whole percent";
   EXPECT_EQ(chargePermille(0, 600'000'000, 3), 1000U);
   EXPECT_EQ(chargePermille(300'000'000, 0, 3), 1000U);
   EXPECT_EQ(chargePermille(300'000'000, std::numeric_limits<std::int64_t>::max(), 0), 1000U);
 }
 
-TEST(GpuAccountsTest, FeedbackIsOfTheLatestLooksAndCountsWhoHasWork) {
+TEST(GpuAccountsTest, FeedbackIsOfSeveralLooksAndCountsWhoHasWork) {
   GpuAccounts accounts;
   const Present present{{"a/0/c", kGpu}, {"b/0/c", kGpu}};
   const DeviceReading look{kGpu, 100, 0, {{"a/0/c", 0, 40}, {"b/0/c", 0, 40}, {"", 0, 20}, {"", 0, 0}}};
   std::uint64_t measured = 0;
-  for (int i = 0; i < 4; ++i) {
-    // The first look is no more of the latest at the end.
-    measured += i == 0 ? 9 * kSecond : 8 * kSecond / 10;
+  const auto again = [&] {
+    measured += 8 * kSecond / 10;
     accounts.add({look}, {{"a/0/c", kGpu, {process(1, measured, 0)}, 0}}, present, seconds(1));
-  }
+  };
+  for (int i = 0; i < 4; ++i) again();
+  EXPECT_EQ(accounts.feedback(), (std::vector<Feedback>{{"a/0/c", kGpu, 1000, 3}})) << "too early to tell";
+  again();
   EXPECT_EQ(accounts.feedback(), (std::vector<Feedback>{{"a/0/c", kGpu, 500, 3}}));
 }
 

@@ -8,6 +8,7 @@
 
 #include "guard/region.h"
 #include "os/files.h"
+#include "sharing/guard/context_costs.h"
 
 namespace berth::sharing {
 namespace {
@@ -56,7 +57,10 @@ Result<GuardFiles> GuardRegions::make(const std::string& container, const Guarde
   for (const GuardedGpu& gpu : gpus) uuids.push_back(gpu.gpu);
   TRY_VOID(guard::createUsageFile(folder / kUsage, gpus.size()));
   TRY(guard::LimitsFile limits, guard::LimitsFile::create(folder / kLimits, uuids));
-  for (std::size_t i = 0; i < gpus.size(); ++i) limits.setShare(i, gpus[i].share);
+  for (std::size_t i = 0; i < gpus.size(); ++i) {
+    limits.setShare(i, gpus[i].share);
+    limits.setFeedback(i, guard::GpuFeedback{.context_bytes = kAssumedContextBytes});
+  }
   return GuardFiles{library_, folder_ / kPreload, folder / kLimits, folder / kUsage};
 }
 
