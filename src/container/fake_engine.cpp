@@ -39,6 +39,14 @@ void FakeEngine::exitContainer(const ContainerId& id, int exit_code, bool oom_ki
   });
 }
 
+void FakeEngine::setProcess(const ContainerId& id, std::int64_t pid) {
+  state_.with([&](State& state) {
+    const auto container = find(state, id);
+    if (!container || (*container)->status.state != ContainerState::Running) std::abort();
+    (*container)->status.pid = pid;
+  });
+}
+
 void FakeEngine::addLog(const ContainerId& id, bool is_stderr, std::string text) {
   state_.with([&](State& state) {
     const auto container = find(state, id);

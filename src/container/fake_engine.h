@@ -40,6 +40,8 @@ class FakeEngine final : public Engine {
   void setUnavailable(bool unavailable);
   /// A running container ends on its own. Ends the test process when it does not run: the test is wrong.
   void exitContainer(const ContainerId& id, int exit_code, bool oom_killed = false);
+  /// A running container's process is this one from now on.
+  void setProcess(const ContainerId& id, std::int64_t pid);
   /// Output of a container, for logs().
   void addLog(const ContainerId& id, bool is_stderr, std::string text);
   /// The container is gone, as if someone had removed it behind our back.

@@ -4,6 +4,8 @@
 #include <utility>
 
 #include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "service/service_testing.h"
 
@@ -112,6 +114,42 @@ TEST(ServiceTest, AContainerWithoutItsGpuFilesDoesNotRun) {
   EXPECT_EQ(box.stateOf("a"), "gone");
   EXPECT_EQ(box.engine.containerCount(), 0U) << "it was started, and stopped again";
   EXPECT_EQ(box.owners(), "free");
+}
+
+/// A child that has ended and that nobody has reaped yet, as a container's process is until its monitor runs.
+class Zombie {
+ public:
+  Zombie() : pid_(::fork()) {
+    if (pid_ == 0) ::_exit(0);
+    siginfo_t info{};
+    ::waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED | WNOWAIT);
+  }
+  Zombie(const Zombie&) = delete;
+  Zombie& operator=(const Zombie&) = delete;
+  ~Zombie() { ::waitpid(pid_, nullptr, 0); }
+  pid_t pid() const { return pid_; }
+
+ private:
+  pid_t pid_;
+};
+
+TEST(ServiceTest, AnEndThatTheEngineHasNotNoticedYetIsLookedForAgainEachTime) {
+  Box box(1);
+  ASSERT_TRUE(box.service->apply(job("a", visible("0")), "f", kReally));
+  box.settle();
+  const Zombie ended;
+  box.engine.setProcess(*box.engine.idOf("berth-a-0-c"), ended.pid());
+  for (int look = 0; look < 3; ++look) {
+    box.runner->tend("a");
+    EXPECT_EQ(box.stateOf("a"), "running");
+    // The watch calls back on its own thread, the first time.
+    const int before = box.asked_again;
+    box.runner->tend("a");
+    EXPECT_GT(box.asked_again, before) << "look " << look;
+  }
+  box.engine.exitContainer(*box.engine.idOf("berth-a-0-c"), 0);
+  box.settle();
+  EXPECT_EQ(box.stateOf("a"), "succeeded");
 }
 
 TEST(ServiceTest, ANameThatIsTakenIsRefusedAndTheSameFileIsUnchanged) {

@@ -2,6 +2,7 @@
 // runner, a container engine in memory and GPUs that are whatever the test says.
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <set>
@@ -78,8 +79,8 @@ class Box {
     ledger_ = std::move(ledger::Ledger::open(dir_.path())).value();
     desk = std::move(Desk::open(*ledger_, clock, policy_)).value();
     watcher_ = std::move(os::ProcessWatcher::create()).value();
-    runner = std::make_unique<WorkloadRunner>(
-        WorkloadRunner::Parts{*desk, engine, *watcher_, gpus, [](const std::string&, auto) {}, "test"});
+    runner = std::make_unique<WorkloadRunner>(WorkloadRunner::Parts{
+        *desk, engine, *watcher_, gpus, [this](const std::string&, auto) { ++asked_again; }, "test"});
     service = std::make_unique<Service>(*desk, engine);
   }
 
@@ -122,6 +123,7 @@ class Box {
   FakeClock clock;
   container::FakeEngine engine;
   FakeGpus gpus;
+  std::atomic<int> asked_again = 0;  // How often the runner asked for another look.
   std::unique_ptr<Desk> desk;
   std::unique_ptr<WorkloadRunner> runner;
   std::unique_ptr<Service> service;

@@ -414,7 +414,11 @@ void WorkloadRunner::watch(const std::string& workload, const std::string& conta
     all[container] = id;
     return same;
   });
-  if (known) return;
+  if (known) {
+    // It called back already: the engine has not noticed the end yet, and nobody will call again.
+    if (process->exited()) parts_.again(workload, parts_.desk.clock().now() + kExitLag);
+    return;
+  }
   const auto again = parts_.again;
   const auto ended = [again, workload](const os::ProcessId& /*id*/) {
     again(workload, steady_clock::now() + kExitLag);
