@@ -209,10 +209,11 @@ Result<void> bindGpu(StateFile& gpu, std::string_view driver) {
   if (driver != "vfio" && driver != "nvidia") {
     return fail(ErrorCode::InvalidArgument, "a GPU is bound to nvidia or vfio, not " + std::string(driver));
   }
+  const bool vfio = driver == "vfio";
+  if (LockedGpu locked(gpu); locked.status() == Status::Ok && locked.bound() == vfio) return {};
   TRY_VOID(checkUnused(gpu));
   LockedGpu locked(gpu);
   if (locked.status() != Status::Ok) return fail(lockError(locked.status(), gpu));
-  const bool vfio = driver == "vfio";
   locked.state().health.binding = static_cast<std::uint32_t>(vfio ? Binding::Vfio : Binding::Nvidia);
   if (vfio) locked.failAll(Status::DeviceLost);  // Who came in between the check and now.
   return {};

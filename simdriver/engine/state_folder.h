@@ -40,7 +40,8 @@ Result<void> removeGpus(const std::filesystem::path& folder);
 /// The GPU named by index or UUID. NotFound.
 Result<std::shared_ptr<StateFile>> findGpu(const std::filesystem::path& folder, std::string_view name);
 
-/// "nvidia" or "vfio". Conflict when a process uses the GPU. Bound to vfio it vanishes from NVML.
+/// "nvidia" or "vfio"; nothing is done where it is so already. Conflict when a process uses the GPU. Bound to
+/// vfio it vanishes from NVML.
 Result<void> bindGpu(StateFile& gpu, std::string_view driver);
 
 /// A fault on request: {"xid", "N"}, {"lost"}, {"hang"}, {"ecc", "N"}, {"thermal", "CELSIUS"}, {"recovered"}.

@@ -260,6 +260,7 @@ TEST(SimNvmlTest, AGpuInUseIsNotBoundToVfio) {
   const Box box;
   const auto client = box.openedClient();
   EXPECT_EQ(box.berthSim({"bind", "0", "vfio"}), 1);
+  EXPECT_EQ(box.berthSim({"bind", "0", "nvidia"}), 0) << "it is so already";
   client->kill();
   EXPECT_EQ(box.berthSim({"bind", "0", "vfio"}), 0);
 }
