@@ -1,6 +1,8 @@
 // The MPS programs with real clients (peers.md 3.4, 3.5).
+#include <array>
 #include <csignal>
 #include <cstdlib>
+#include <map>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -18,6 +20,17 @@ using ::testing::UnorderedElementsAre;
 constexpr const char* kNbodyMemory =
     "reserve 1966080";  // Three arrays of 16 bytes for each of 40,960 bodies.
 constexpr uid_t kNobody = 65534;
+
+/// Per cent of the GPU's time in the last half second.
+std::map<pid_t, unsigned int> utilisationByPid(const Nvml& nvml) {
+  std::array<nvmlProcessUtilizationSample_t, 8> samples{};
+  unsigned int count = samples.size();
+  EXPECT_EQ(nvml.call("nvmlDeviceGetProcessUtilization", nvml.device(), samples.data(), &count, 0ULL),
+            NVML_SUCCESS);
+  std::map<pid_t, unsigned int> shares;
+  for (unsigned int i = 0; i < count; ++i) shares[static_cast<pid_t>(samples[i].pid)] = samples[i].smUtil;
+  return shares;
+}
 
 class SimMpsTest : public ::testing::Test {
  protected:
@@ -76,6 +89,21 @@ TEST_F(SimMpsTest, AClientsOwnPercentageCanOnlyLowerTheServers) {
   EXPECT_EQ(box_.client()->ask("open"), "0 8");
   ::setenv("CUDA_MPS_ACTIVE_THREAD_PERCENTAGE", "90", 1);
   EXPECT_EQ(box_.client()->ask("open"), "0 20");
+}
+
+TEST_F(SimMpsTest, ClientsSideBySideShowUtilisationByTheSmsTheyFill) {
+  const Nvml nvml;
+  ::setenv("CUDA_MPS_ACTIVE_THREAD_PERCENTAGE", "25", 1);
+  const auto small = box_.openedClient();
+  ::setenv("CUDA_MPS_ACTIVE_THREAD_PERCENTAGE", "50", 1);
+  const auto large = box_.openedClient();
+  ASSERT_EQ(small->status("queue 60000"), Status::Ok);
+  ASSERT_EQ(large->status("queue 700"), Status::Ok);
+  ASSERT_EQ(large->status("finish"), Status::Ok);
+
+  const auto shares = utilisationByPid(nvml);
+  EXPECT_NEAR(shares.at(small->pid()), 33, 4);
+  EXPECT_NEAR(shares.at(large->pid()), 67, 8);
 }
 
 TEST_F(SimMpsTest, ANewDefaultPercentageIsForServersStartedLater) {
