@@ -14,6 +14,7 @@
 #include "api/usage_views.h"
 #include "api/version.h"
 #include "api/vm_routes.h"
+#include "api/vm_views.h"
 #include "base/text.h"
 
 namespace berth::api {
@@ -66,7 +67,8 @@ class Handlers {
           {{"available", engine.available}, {"version", engine.version}, {"message", engine.message}}},
          {"gpus", std::move(gpus)},
          {"workloads", workloadArray(*book)},
-         {"reservations", reservationArray(*book)}});
+         {"reservations", reservationArray(*book)},
+         {"vms", vmArray(*book)}});
   }
 
   Result<ServerResponse> listGpus(const ServerRequest& /*request*/) const {

@@ -200,10 +200,7 @@ class VmHandlers {
   explicit VmHandlers(service::VmService& vms) : vms_(vms) {}
 
   Result<ServerResponse> list(const ServerRequest& /*request*/) const {
-    const auto book = vms_.desk().book();
-    json::array rows;
-    for (const auto& [name, vm] : book->vms) rows.push_back(vmJson(book->state, *vm));
-    return answer(rows);
+    return answer(vmArray(*vms_.desk().book()));
   }
 
   Result<ServerResponse> show(const ServerRequest& request) const {

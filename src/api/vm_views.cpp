@@ -115,6 +115,12 @@ json::object vmJson(const ledger::State& state, const service::VmRecord& vm) {
   return object;
 }
 
+json::array vmArray(const service::Book& book) {
+  json::array rows;
+  for (const auto& [name, vm] : book.vms) rows.push_back(vmJson(book.state, *vm));
+  return rows;
+}
+
 json::object sizeJson(const vm::VmSize& size, const service::Book& book) {
   json::array used_by;
   for (const auto& [name, vm] : book.vms) {

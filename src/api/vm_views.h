@@ -9,6 +9,8 @@
 namespace berth::api {
 
 boost::json::object vmJson(const ledger::State& state, const service::VmRecord& vm);
+/// All of them, by name.
+boost::json::array vmArray(const service::Book& book);
 boost::json::object sizeJson(const vm::VmSize& size, const service::Book& book);
 boost::json::object imageJson(const service::ImageRecord& image);
 

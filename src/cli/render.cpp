@@ -349,6 +349,7 @@ std::string renderEvent(const json::value& event) {
 std::string renderStatus(const json::value& status, const TextStyle& style) {
   std::string page = headline(status) + policyLine(status) + "\n" + gpuOverview(status, style);
   page += "\n" + workloadList(at(status, "workloads"), style);
+  if (!list(status, "vms").empty()) page += "\n" + vmTable(at(status, "vms"), style);
   if (!list(status, "reservations").empty()) {
     page += "\n" + reservationTable(at(status, "reservations"), style);
   }

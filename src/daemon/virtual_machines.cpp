@@ -42,6 +42,15 @@ std::filesystem::path sizesFile(const Config& config) {
   return bin.parent_path() / "share" / "berth" / "sizes.json";
 }
 
+/// No file is no size but the user's own; a wrong one stops the start.
+Result<vm::SizeCatalog> readCatalog(const std::filesystem::path& file) {
+  const Result<std::string> text = os::readFile(file, kMaxSizes);
+  if (text) return vm::SizeCatalog::parse(*text, file.string());
+  if (text.error().code != ErrorCode::NotFound) return fail(text.error());
+  log(LogLevel::Warning, "there is no catalogue of VM sizes", {{"file", file.string()}});
+  return vm::SizeCatalog{};
+}
+
 std::string newUuid() {
   auto text = os::readFile("/proc/sys/kernel/random/uuid", 64);
   return text ? std::string(trim(*text)) : std::string();
@@ -90,8 +99,7 @@ VirtualMachines::VirtualMachines(const Config& config, Parts parts)
 Result<std::unique_ptr<VirtualMachines>> VirtualMachines::create(const Config& config, Parts parts) {
   std::unique_ptr<VirtualMachines> made(new VirtualMachines(config, std::move(parts)));
   const std::filesystem::path sizes = sizesFile(config);
-  TRY(const std::string text, os::readFile(sizes, kMaxSizes).during("VM sizes"));
-  TRY(vm::SizeCatalog catalog, vm::SizeCatalog::parse(text, sizes.string()));
+  TRY(vm::SizeCatalog catalog, readCatalog(sizes));
   TRY_VOID(os::ensureDirectory(made->folder_, kFolderMode));
   TRY_VOID(made->files_.cleanUp());
   TRY(made->loop_, vm::libvirt::EventLoop::create());
@@ -110,7 +118,14 @@ Result<std::unique_ptr<VirtualMachines>> VirtualMachines::create(const Config& c
   return made;
 }
 
-VirtualMachines::~VirtualMachines() { stop(); }
+/// libvirt's thread ends before the queue its callbacks add to.
+VirtualMachines::~VirtualMachines() {
+  stop();
+  service_.reset();
+  keeper_.reset();
+  hypervisor_.reset();
+  loop_.reset();
+}
 
 void VirtualMachines::begin() {
   hypervisor_->onEvent([this](const vm::HypervisorEvent& event) {

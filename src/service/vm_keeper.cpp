@@ -308,6 +308,15 @@ Result<void> VmKeeper::start(const VmRecord& vm) {
   });
 }
 
+/// A guest that cannot be asked is ended, and started as the next step.
+Result<void> VmKeeper::reboot(const VmRecord& vm) {
+  const vm::VmName name(vm.name);
+  const Result<void> done = parts_.hypervisor.reboot(name, in(kAct));
+  if (done) return record(vm, vm::PowerState::Running);
+  if (isTransient(done.error())) return done;
+  return parts_.hypervisor.destroy(name, in(kAct));
+}
+
 Result<void> VmKeeper::shutDown(const VmRecord& vm) {
   const auto left = vm.deadline - parts_.desk.clock().wallTime();
   const auto slice = std::min<std::chrono::nanoseconds>(left, kShutDownSlice);

@@ -104,6 +104,7 @@ class VmKeeper {
   Result<Next> claim(const VmRecord& vm);
   Result<void> evict(const VmRecord& vm);
   Result<void> start(const VmRecord& vm);
+  Result<void> reboot(const VmRecord& vm);
   Result<void> shutDown(const VmRecord& vm);
   Result<void> giveUp(const VmRecord& vm);
   Result<void> giveUpStart(const VmRecord& vm, Error error);

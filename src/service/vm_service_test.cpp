@@ -363,6 +363,17 @@ TEST(VmServiceTest, ARestartIsDoneOnceAndNeedsARunningVm) {
   EXPECT_EQ(box.refusal.reason, "OperationNotAllowed");
 }
 
+TEST(VmServiceTest, AGuestThatCannotBeRestartedIsEndedAndStarted) {
+  VmBox box(1);
+  ASSERT_TRUE(box.create("vm1"));
+  box.hypervisor.calls.clear();
+  box.hypervisor.failures["reboot"] = Error{ErrorCode::Io, "not supported", {}, {}};
+  ASSERT_TRUE(box.done(box.vms->restart("vm1", DryRun::No)));
+  EXPECT_EQ(std::ranges::count(box.hypervisor.calls, "destroy vm1"), 1);
+  EXPECT_EQ(std::ranges::count(box.hypervisor.calls, "start vm1"), 1);
+  EXPECT_EQ(stateText(box, "vm1"), "running Succeeded");
+}
+
 TEST(VmServiceTest, B6ASizeInUseIsFrozenAndCustomSizesAreSet) {
   VmBox box(1);
   vm::VmSize small;

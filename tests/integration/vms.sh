@@ -3,6 +3,7 @@
 #   order  table A4, every row
 #   holds  A7, B7 and B8: what stopping, deallocating and restarts mean for a GPU
 #   away   a box without libvirt, and libvirt that restarts in the middle
+#   lend   B7: a container uses a lent GPU when its VM wants it back
 #   guest  a Linux guest that boots: its stand-in GPU, its login prompt, a data disk that outlives daemon and libvirtd
 set -uo pipefail
 # shellcheck source-path=SCRIPTDIR source=lib.sh
@@ -168,12 +169,59 @@ away() {
   : >"$work/empty.raw"
   expect_status 2 berth image add empty "$work/empty.raw"
   expect_json 'length == 1' berth image list
-  say "Three VMs made and deleted again and again leave nothing"
-  local round
-  for round in 1 2 3; do
-    create_vm 0 "vm$round" plain
-    expect_status 0 berth vm delete "vm$round"
+  say "Twenty VMs made at once and deleted at once leave no domain, file, process, hold or row"
+  local number
+  for number in $(seq 20); do
+    expect_status 0 berth --no-wait vm create "many$number" --size plain --image halt --network none
   done
+  expect_soon 'length == 20 and all(.[]; .powerState == "PowerState/running")' vm list
+  for number in $(seq 20); do expect_status 0 berth --no-wait vm delete "many$number"; done
+  expect_soon 'length == 0' vm list
+  expect_same "guests" 0 "$(guests)"
+  expect_no_vms_left
+}
+
+lend() {
+  need_engine
+  cat >"$work/pod.yaml" <<'YAML'
+apiVersion: v1
+kind: Pod
+metadata: {name: borrower}
+spec:
+  terminationGracePeriodSeconds: 0
+  containers:
+  - name: main
+    image: nvidia/samples:nbody
+    command: ["sleep", "1000"]
+    env:
+    - {name: NVIDIA_VISIBLE_DEVICES, value: "0"}
+YAML
+  fresh_vms t4:1
+  create_vm 0 vm1
+  expect_status 3 berth apply -f "$work/pod.yaml"
+  expect_err "held by vm vm1"
+  say "B7: the notice is over and the start fails; the borrower stays"
+  expect_status 0 berth vm hold vm1 lend --notice 1 --at-deadline fail
+  expect_status 0 berth vm deallocate vm1 --force
+  expect_status 0 berth apply -f "$work/pod.yaml"
+  expect_status 3 berth vm start vm1
+  expect_err "lent, and used by container borrower/0/main"
+  vm_is vm1 deallocated
+  expect_json '.state == "running"' berth workload show borrower
+  say "B7: or it is stopped, and the VM has its GPU"
+  expect_status 0 berth vm hold vm1 lend --notice 1 --at-deadline stop
+  expect_status 0 berth vm start vm1
+  vm_is vm1 running
+  expect_json '.state == "stopped"' berth workload show borrower
+  expect_owners vm
+  say "B7: no notice is needed when the borrower ends"
+  expect_status 0 berth vm deallocate vm1 --force
+  expect_status 0 berth workload start borrower
+  expect_status 0 berth --no-wait vm start vm1
+  expect_soon '.calledBack or .powerState == "PowerState/running"' vm show vm1
+  expect_status 0 berth workload delete borrower
+  expect_soon '.powerState == "PowerState/running"' vm show vm1
+  expect_status 0 berth vm delete vm1
   expect_no_vms_left
 }
 
@@ -234,11 +282,12 @@ guest() {
 
 case ${1-} in
   guest) guest ;;
+  lend) lend ;;
   order) order ;;
   holds) holds ;;
   away) away ;;
   *)
-    echo "usage: vms.sh order|holds|away|guest" >&2
+    echo "usage: vms.sh order|holds|away|lend|guest" >&2
     exit 2
     ;;
 esac
