@@ -393,7 +393,7 @@ std::vector<Route> routes(Collaborators parts) {
   const http::QueryParameter dry{"dryRun", "true: say what would happen and do nothing"};
   const http::QueryParameter file{"file", "the file's name, for messages"};
   std::vector<Route> table{
-      {"GET", "/healthz", Role::Reader, &Handlers::health, "Whether the daemon answers"},
+      {"GET", "/healthz", Role::Anyone, &Handlers::health, "Whether the daemon answers"},
       {"GET", "/api/v1/status", Role::Reader, on(&Handlers::status), "Everything at a glance"},
       {"GET", "/api/v1/gpus", Role::Reader, on(&Handlers::listGpus), "The GPUs, their owners and berths"},
       {"GET", "/api/v1/gpus/{id}", Role::Reader, on(&Handlers::showGpu),

@@ -75,6 +75,23 @@ Result<void> setAlsoGpus(Config& config, const std::string& text) {
   return {};
 }
 
+Result<void> setListen(Config& config, const std::string& text) {
+  config.listen.clear();
+  for (const std::string& part : split(text, ',')) {
+    TRY(http::TcpAddress address, http::parseTcpAddress(trim(part)));
+    config.listen.push_back(std::move(address));
+  }
+  return {};
+}
+
+Result<void> setDeviceName(Config& config, const std::string& text) {
+  if (!isDnsName(text)) {
+    return fail(ErrorCode::InvalidArgument, "\"" + text + "\" is not a DNS name in lower case");
+  }
+  config.device_name = text;
+  return {};
+}
+
 Setter path(std::filesystem::path Config::* member) {
   return [member](Config& config, const std::string& text) -> Result<void> {
     config.*member = text;
@@ -135,6 +152,10 @@ const std::map<std::string, Setter>& setters() {
       {"alsoGpus", setAlsoGpus},
       {"guardLibrary", path(&Config::guard_library)},
       {"enforcement", setEnforcement},
+      {"listen", setListen},
+      {"deviceName", setDeviceName},
+      {"tlsCertificate", path(&Config::tls_certificate)},
+      {"tlsKey", path(&Config::tls_key)},
       {"logLevel", setLogLevel},
       {"libvirtUri", string(&Config::libvirt_uri)},
       {"vmDir", path(&Config::vm_dir)},
@@ -189,6 +210,11 @@ Result<Config> setOption(const std::string& key, const std::string& value, Confi
   TRY(const Setter* const setter, setterOf(key));
   TRY_VOID((*setter)(config, value).during(key));
   return config;
+}
+
+Result<void> checkConfig(const Config& config) {
+  if (config.tls_certificate.empty() == config.tls_key.empty()) return {};
+  return fail(ErrorCode::InvalidArgument, "tlsCertificate and tlsKey are given together or not at all");
 }
 
 Result<void> checkSimulate(const std::string& text) {

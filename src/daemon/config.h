@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "gpu/pci.h"
+#include "http/tcp_listener.h"
 #include "sharing/guard/enforcement.h"
 #include "vm/admission.h"
 
@@ -28,6 +29,10 @@ struct Config {
   std::vector<gpu::PciId> also_gpus;    // PCI ids that count as GPUs, "1234:11e8".
   std::filesystem::path guard_library;  // Empty: beside the program, if it is there.
   sharing::Enforcement enforcement = sharing::Enforcement::Stop;
+  std::vector<http::TcpAddress> listen;   // Empty: the unix socket only.
+  std::string device_name;                // Clients use management.NAME; empty: the host's name.
+  std::filesystem::path tls_certificate;  // Empty: one of our own making.
+  std::filesystem::path tls_key;          // Given together with the certificate, or not at all.
   LogLevel log_level = LogLevel::Info;
   std::string libvirt_uri = "qemu:///system";
   std::filesystem::path vm_dir;  // Disks and images; empty: beside the state directory, "<state_dir>-vms".
@@ -44,6 +49,9 @@ struct Config {
 /// Reads the file's text over `config`. InvalidArgument with file, line and key: not YAML, an unknown key, a
 /// value that is none. Pure.
 Result<Config> parseConfig(std::string_view text, const std::string& file, Config config);
+
+/// What must hold between settings once all are known. InvalidArgument.
+Result<void> checkConfig(const Config& config);
 
 /// Sets one option of the command line by its key in the file. InvalidArgument: "simulate: ...",
 /// or there is no such key.

@@ -48,6 +48,25 @@ TEST(ConfigTest, WhatVirtualMachinesMayTakeIsSetInNumbers) {
   EXPECT_FALSE(parseConfig("accelerator: xen\n", "f", {}));
 }
 
+TEST(ConfigTest, TheNetworkIsListenedToOnlyWhereItIsSet) {
+  EXPECT_TRUE(Config().listen.empty());
+  const auto config = parseConfig("listen: 127.0.0.1:8443, [::1]:8443\ndeviceName: box\n", "f", {});
+  ASSERT_TRUE(config) << config.error().message;
+  ASSERT_EQ(config->listen.size(), 2U);
+  EXPECT_EQ(describe(config->listen[1]), "[::1]:8443");
+  EXPECT_EQ(config->device_name, "box");
+  EXPECT_FALSE(parseConfig("listen: 8443\n", "f", {}));
+  EXPECT_FALSE(parseConfig("deviceName: Box,DNS:x\n", "f", {}));
+}
+
+TEST(ConfigTest, ACertificateComesWithItsKey) {
+  const auto half = parseConfig("tlsCertificate: /c.pem\n", "f", {});
+  ASSERT_TRUE(half);
+  EXPECT_FALSE(checkConfig(*half));
+  EXPECT_TRUE(checkConfig(*parseConfig("tlsKey: /c.key\n", "f", *half)));
+  EXPECT_TRUE(checkConfig({}));
+}
+
 TEST(ConfigTest, OneToEightGpusCanBeSimulated) {
   EXPECT_TRUE(checkSimulate("t4:1"));
   EXPECT_TRUE(checkSimulate("t4:8"));

@@ -18,6 +18,7 @@
 #include "container/docker_engine.h"
 #include "container/gpu_files.h"
 #include "daemon/live_data.h"
+#include "daemon/network.h"
 #include "daemon/reconciler.h"
 #include "daemon/simulation.h"
 #include "daemon/virtual_machines.h"
@@ -109,6 +110,12 @@ container::DriverFiles driverFiles(const Driver& driver) {
   return {};
 }
 
+std::string listening(const http::Server& server) {
+  std::vector<std::string> addresses;
+  for (const http::TcpAddress& address : server.tcpAddresses()) addresses.push_back(describe(address));
+  return join(addresses, ",");
+}
+
 }  // namespace
 
 Result<void> run(const Config& config, const std::function<void()>& ready) {
@@ -175,13 +182,15 @@ Result<void> run(const Config& config, const std::function<void()>& ready) {
   http::WorkerPool short_pool("short", kShortWorkers, kMaxQueued);
   http::WorkerPool long_pool("long", kLongWorkers, 0);
   const std::string socket = config.socketPath().string();
+  TRY(std::vector<http::ListenEndpoint> endpoints, networkEndpoints(config, clock.wallTime()));
+  endpoints.emplace_back(http::UnixListenEndpoint{socket, config.socket_group});
   TRY(const std::unique_ptr<http::Server> server,
-      http::Server::start({http::UnixListenEndpoint{socket, config.socket_group}},
-                          http::Router(api::routes({service, live, simulation, vms->service()})),
+      http::Server::start(endpoints, http::Router(api::routes({service, live, simulation, vms->service()})),
                           {authenticator, short_pool, long_pool}));
   reconciler.begin();
   vms->begin();
-  log(LogLevel::Info, "ready", {{"version", std::string(api::kVersion)}, {"socket", socket}});
+  log(LogLevel::Info, "ready",
+      {{"version", std::string(api::kVersion)}, {"socket", socket}, {"listen", listening(*server)}});
   ready();
   waitForSignal();
   server->stop(kDrain);

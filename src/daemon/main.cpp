@@ -64,6 +64,7 @@ int start(int argc, char** argv) {
   std::string socket;
   std::string engine;
   std::string arbitration;
+  std::string listen;
   std::string log_level;
   bool repair_ledger = false;
   app.add_option("--config", file,
@@ -75,6 +76,8 @@ int start(int argc, char** argv) {
   app.add_option("--socket", socket, "Unix socket for the berth command (default RUN_DIR/berth.sock)");
   app.add_option("--engine-socket", engine, "Container engine (default Podman's or Docker's usual socket)");
   app.add_option("--arbitration", arbitration, "appliance or elastic");
+  app.add_option("--listen", listen,
+                 "Also serve the API by TLS at ADDRESS:PORT, for example 127.0.0.1:8443 (default: not)");
   app.add_option("--log-level", log_level, "error, warning, info or debug");
   app.add_flag("--repair", repair_ledger, "Keep what can be read of a damaged ledger, then end");
   app.set_version_flag("--version", std::string(berth::api::kVersion));
@@ -91,13 +94,14 @@ int start(int argc, char** argv) {
   }
   // What the command line says goes through the file's own checks.
   const std::vector<std::pair<std::string, std::string>> given{
-      {"simulate", simulate},   {"runDir", run_dir},          {"socket", socket},
-      {"engineSocket", engine}, {"arbitration", arbitration}, {"logLevel", log_level}};
+      {"simulate", simulate},       {"runDir", run_dir}, {"socket", socket},     {"engineSocket", engine},
+      {"arbitration", arbitration}, {"listen", listen},  {"logLevel", log_level}};
   for (const auto& [key, value] : given) {
     if (value.empty()) continue;
     config = berth::daemon::setOption(key, value, *std::move(config));
     if (!config) return complain(config.error());
   }
+  if (const auto checked = berth::daemon::checkConfig(*config); !checked) return complain(checked.error());
   berth::setLogLevel(config->log_level);
   if (repair_ledger) return repair(*config);
   blockSignals();

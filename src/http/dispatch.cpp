@@ -1,5 +1,6 @@
 #include "http/dispatch.h"
 
+#include <algorithm>
 #include <exception>
 #include <utility>
 
@@ -31,9 +32,22 @@ auto guarded(const ServerRequest& request, Call call) -> decltype(call()) {
   return fail(ErrorCode::Internal, "internal error; the log has more under request id " + request.id);
 }
 
+/// The answer to who is nobody: 401 and how to become somebody (RFC 6750).
+ServerResponse whoAreYou(const Error& error) {
+  ServerResponse response = errorResponse(401, error);
+  response.headers.emplace_back("www-authenticate", "Bearer error=\"invalid_token\"");
+  return response;
+}
+
 Result<ServerResponse> run(const Route& route, const Authenticator& authenticator, const Peer& peer,
                            ServerRequest& request) {
-  TRY(request.principal, authenticator.authenticate(peer));
+  if (route.role == Role::Anyone) {
+    request.principal = {"anyone", Role::Anyone};
+    return route.handler(request);
+  }
+  Result<Principal> principal = authenticator.authenticate(peer, request.headers);
+  if (!principal && principal.error().code == ErrorCode::Denied) return whoAreYou(principal.error());
+  TRY(request.principal, std::move(principal));
   if (request.principal.role < route.role) {
     return fail(ErrorCode::Denied, request.principal.name + " is " +
                                        std::string(name(request.principal.role)) + "; this needs " +
@@ -82,6 +96,15 @@ void runStream(const ServerRequest& request, const BodyStream& stream, BodyWrite
 std::string newRequestId() {
   thread_local boost::uuids::random_generator_pure generator;
   return boost::uuids::to_string(generator());
+}
+
+std::string correlationId(const Headers& headers, std::string_view fallback) {
+  constexpr std::size_t kMaxLength = 64;
+  const std::string_view given = findHeader(headers, "x-ms-correlation-request-id");
+  const bool plain = std::ranges::all_of(given, [](char c) {
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-';
+  });
+  return std::string(plain && !given.empty() && given.size() <= kMaxLength ? given : fallback);
 }
 
 }  // namespace berth::http

@@ -22,6 +22,10 @@ ServerResponse dispatch(const Route& route, const Authenticator& authenticator, 
 /// Runs a response's stream; what it throws is logged and ends the body.
 void runStream(const ServerRequest& request, const BodyStream& stream, BodyWriter& writer);
 
+/// What x-ms-correlation-request-id says, where it is letters, digits and dashes and not long; else
+/// `fallback`.
+std::string correlationId(const Headers& headers, std::string_view fallback);
+
 /// A random UUID (RFC 9562, version 4) for x-ms-request-id.
 std::string newRequestId();
 

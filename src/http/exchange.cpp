@@ -7,7 +7,7 @@
 namespace berth::http {
 
 std::string_view name(Role role) {
-  constexpr std::array<std::string_view, 3> kNames{"reader", "operator", "owner"};
+  constexpr std::array<std::string_view, 4> kNames{"anyone", "reader", "operator", "owner"};
   return kNames.at(static_cast<std::size_t>(role));
 }
 

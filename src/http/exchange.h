@@ -18,8 +18,8 @@
 
 namespace berth::http {
 
-/// What a caller may do; each role includes those before it.
-enum class Role : std::uint8_t { Reader, Operator, Owner };
+/// What a caller may do; each role includes those before it. A route for Anyone asks nobody who they are.
+enum class Role : std::uint8_t { Anyone, Reader, Operator, Owner };
 std::string_view name(Role role);
 
 /// Who calls: "uid:1000", and what they may do.
@@ -29,10 +29,16 @@ struct Principal {
 };
 
 /// The other end of a unix socket, as the kernel vouches for it (SO_PEERCRED).
-struct Peer {
+struct PeerCredentials {
   pid_t pid = 0;
   uid_t uid = 0;
   gid_t gid = 0;
+};
+
+/// The other end of a connection.
+struct Peer {
+  std::optional<PeerCredentials> credentials;  // None: it came over the network.
+  std::string address;                         // Of a network connection, "192.0.2.1:4711".
 };
 
 struct ServerRequest {
@@ -43,8 +49,9 @@ struct ServerRequest {
   Headers headers;
   std::string body;
   Principal principal;
-  std::string id;        // The x-ms-request-id of the response.
-  std::stop_token stop;  // Asked to stop when the client is gone or the server drains.
+  std::string id;              // The x-ms-request-id of the response.
+  std::string correlation_id;  // Of x-ms-correlation-request-id: the client's, or the same as `id`.
+  std::stop_token stop;        // Asked to stop when the client is gone or the server drains.
 
   /// The query's value for `key`, empty without one.
   std::string_view queryValue(std::string_view key) const;

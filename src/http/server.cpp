@@ -6,6 +6,7 @@
 #include <csignal>
 #include <ctime>
 #include <exception>
+#include <optional>
 #include <set>
 #include <utility>
 
@@ -13,7 +14,6 @@
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/redirect_error.hpp>
@@ -27,6 +27,7 @@
 #include "http/body_buffer.h"
 #include "http/codec.h"
 #include "http/dispatch.h"
+#include "http/transport.h"
 #include "http/unix_listener.h"
 
 namespace berth::http {
@@ -37,13 +38,13 @@ using asio::awaitable;
 using asio::redirect_error;
 using asio::use_awaitable;
 using ErrorCodeOfAsio = boost::system::error_code;
-using StreamSocket = asio::local::stream_protocol::socket;
 
 constexpr std::size_t kReadPiece = std::size_t{16} * 1024;
 // After an answer that does not wait for the rest of the request, so much of the rest is read and dropped,
 // for so long: closing at once would throw away the answer (RFC 9112 9.6).
 constexpr std::size_t kMaxLingerBytes = std::size_t{16} * 1024 * 1024;
 constexpr std::chrono::seconds kLingerTime{2};
+constexpr std::chrono::seconds kGoodbyeTime{2};
 constexpr std::chrono::milliseconds kAcceptPause{100};  // After the kernel had no descriptor left.
 
 /// What the loop and the worker know of one request. The worker owns `request` and `response` until
@@ -76,7 +77,9 @@ bool hasBody(const Exchange& exchange) { return exchange.request.method != "HEAD
 /// The head of the exchange's response.
 std::string headOf(const Exchange& exchange) {
   const ServerResponse& response = exchange.response;
-  Headers headers{{"date", httpDate()}, {"x-ms-request-id", exchange.request.id}};
+  Headers headers{{"date", httpDate()},
+                  {"x-ms-request-id", exchange.request.id},
+                  {"x-ms-correlation-request-id", exchange.request.correlation_id}};
   if (response.status != 204) headers.emplace_back("content-type", response.content_type);
   headers.insert(headers.end(), response.headers.begin(), response.headers.end());
   if (!response.stream) {
@@ -92,17 +95,28 @@ std::string headOf(const Exchange& exchange) {
   return responseHead(response.status, headers);
 }
 
-void logAccess(const Exchange& exchange) {
+/// One line for each request: those from the network always, those of the unix socket for developers.
+void logAccess(const Exchange& exchange, const Peer& peer) {
   const auto took = std::chrono::steady_clock::now() - exchange.started;
   const ServerRequest& request = exchange.request;
-  log(LogLevel::Debug, "request",
+  log(peer.credentials ? LogLevel::Debug : LogLevel::Info, "request",
       {{"method", request.method},
        {"path", request.path},
        {"status", std::to_string(exchange.response.status)},
        {"principal", request.principal.name},
+       {"peer", peer.address},
        {"ms", std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(took).count())},
-       {"id", request.id}});
+       {"id", request.id},
+       {"correlation", request.correlation_id}});
 }
+
+/// A listening socket and how its connections begin.
+struct Acceptor {
+  Acceptor(asio::io_context& io, int fd) : socket(io, fd) {}
+  asio::posix::stream_descriptor socket;
+  int family = AF_UNIX;
+  std::shared_ptr<TlsContext> tls;
+};
 
 }  // namespace
 
@@ -115,7 +129,8 @@ class Server::Core {
   Core(const Core&) = delete;
   Core& operator=(const Core&) = delete;
 
-  Result<void> listen(const ListenEndpoint& endpoint);
+  Result<void> listen(const UnixListenEndpoint& endpoint);
+  Result<void> listen(const TcpListenEndpoint& endpoint);
   void drain(std::chrono::milliseconds grace);
   void remove(Session* session);
 
@@ -125,34 +140,40 @@ class Server::Core {
   const ServerLimits limits;
   bool draining = false;
   bool ending = false;  // The sessions that go now go because the loop does.
+  std::size_t network_sessions = 0;
   std::vector<UnixListener> listeners;
+  std::vector<TcpAddress> tcp_addresses;
   // Destroyed before what is above, because the coroutines that end with it use that.
   asio::io_context io{1};
-  std::vector<std::shared_ptr<asio::posix::stream_descriptor>> acceptors;
+  std::vector<std::shared_ptr<Acceptor>> acceptors;
   asio::steady_timer drain_deadline;
   std::weak_ptr<Core> self;
 
  private:
-  awaitable<void> acceptLoop(std::shared_ptr<asio::posix::stream_descriptor> listener);
-  void admit(os::UniqueFd client);
+  void accept(std::shared_ptr<Acceptor> acceptor);
+  awaitable<void> acceptLoop(std::shared_ptr<Acceptor> acceptor);
+  void admit(os::UniqueFd client, const Acceptor& acceptor);
+  bool isFullFor(const Acceptor& acceptor) const;
 };
 
 /// One connection: reads a request, has it answered, writes the answer, and again.
 class Server::Session : public std::enable_shared_from_this<Session> {
  public:
-  Session(Core& core, os::UniqueFd client, const Peer& peer)
+  Session(Core& core, os::UniqueFd client, const Acceptor& acceptor, Peer peer)
       : core_(core),
-        socket_(core.io, asio::local::stream_protocol(), client.release()),
+        transport_(core.io, std::move(client), acceptor.family, acceptor.tls),
         deadline_(core.io),
         news_(core.io),
-        peer_(peer) {
+        peer_(std::move(peer)) {
     core_.sessions.insert(this);
+    if (fromNetwork()) ++core_.network_sessions;
   }
   ~Session() { core_.remove(this); }
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
 
   awaitable<void> run();
+  bool fromNetwork() const { return !peer_.credentials; }
   /// The server drains: end at once when idle, else after the request at work.
   void wind() {
     if (idle_) close();
@@ -160,6 +181,7 @@ class Server::Session : public std::enable_shared_from_this<Session> {
   }
 
  private:
+  awaitable<bool> begin();
   awaitable<bool> serveOne();
   awaitable<RequestParser::State> advance(RequestParser& parser);
   awaitable<bool> readBody(RequestParser& parser, Exchange& exchange);
@@ -184,28 +206,40 @@ class Server::Session : public std::enable_shared_from_this<Session> {
     ++deadline_number_;
     deadline_.cancel();
   }
-  void close() {
-    ErrorCodeOfAsio ignored;
-    ignored = socket_.close(ignored);
-  }
+  void close() { transport_.close(); }
 
   Core& core_;
-  StreamSocket socket_;
+  Transport transport_;
   asio::steady_timer deadline_;
   std::uint64_t deadline_number_ = 0;  // Tells a deadline that has fired from one that was moved since.
   asio::steady_timer news_;
   bool has_news_ = false;
   const Peer peer_;
   std::string in_;
-  bool idle_ = false;
+  bool idle_ = false;  // Between requests, or before the first or after the last.
   std::shared_ptr<Exchange> current_;
 };
 
 // ---------------------------------------------------------------------------------------------- one request
 
 awaitable<void> Server::Session::run() {
-  bool again = true;
+  bool again = co_await begin();
   while (again && !core_.draining) again = co_await serveOne();
+  idle_ = true;
+  arm(kGoodbyeTime);
+  co_await transport_.sayGoodbye();
+  disarm();
+}
+
+awaitable<bool> Server::Session::begin() {
+  idle_ = true;
+  arm(core_.limits.handshake_timeout);
+  const bool agreed = co_await transport_.handshake();
+  if (!agreed) {
+    log(LogLevel::Debug, "no TLS with a client", {{"peer", peer_.address}});
+    close();
+  }
+  co_return agreed;
 }
 
 awaitable<bool> Server::Session::serveOne() {
@@ -228,7 +262,7 @@ awaitable<bool> Server::Session::serveOne() {
   disarm();
   co_await answer(exchange);
   const bool sent = co_await respond(*exchange);
-  logAccess(*exchange);
+  logAccess(*exchange, peer_);
   current_.reset();
   co_return sent && exchange->keep_alive;
 }
@@ -265,6 +299,7 @@ awaitable<bool> Server::Session::readBody(RequestParser& parser, Exchange& excha
 std::shared_ptr<Exchange> Server::Session::newExchange() {
   auto exchange = std::make_shared<Exchange>(core_.limits.stream_buffer_bytes, wakeUp());
   exchange->request.id = newRequestId();
+  exchange->request.correlation_id = exchange->request.id;
   exchange->request.stop = exchange->stop.get_token();
   return exchange;
 }
@@ -273,6 +308,7 @@ void Server::Session::fillIn(Exchange& exchange, const RequestHead& head) const 
   ServerRequest& request = exchange.request;
   request.method = head.method;
   request.headers = head.headers;
+  request.correlation_id = correlationId(head.headers, request.id);
   exchange.keep_alive = head.keep_alive && !core_.draining;
   exchange.http10 = head.http10;
   Result<Target> target = parseTarget(head.target);
@@ -330,7 +366,7 @@ awaitable<bool> Server::Session::respond(Exchange& exchange) {
   if (sent && streams && hasBody(exchange)) sent = co_await sendStream(exchange);
   if (!sent) giveUp(ErrorCode::Unavailable, "the client is gone");
   ErrorCodeOfAsio ignored;
-  ignored = socket_.cancel(ignored);  // Ends the watch for a disconnect.
+  ignored = transport_.socket().cancel(ignored);  // Ends the watch for a disconnect.
   co_return sent;
 }
 
@@ -358,14 +394,13 @@ awaitable<bool> Server::Session::refuse(Exchange& exchange, const ProtocolError&
   exchange.keep_alive = false;
   exchange.response = errorResponse(error.status, Error{ErrorCode::InvalidArgument, error.message, {}, {}});
   const bool sent = co_await respond(exchange);
-  logAccess(exchange);
+  logAccess(exchange, peer_);
   if (sent) co_await linger();
   co_return false;
 }
 
 awaitable<void> Server::Session::linger() {
-  ErrorCodeOfAsio ignored;
-  ignored = socket_.shutdown(StreamSocket::shutdown_send, ignored);
+  transport_.shutdownSending();
   arm(kLingerTime);
   std::size_t dropped = 0;
   bool more = true;
@@ -381,21 +416,17 @@ awaitable<void> Server::Session::linger() {
 awaitable<bool> Server::Session::readSome() {
   const std::size_t had = in_.size();
   in_.resize(had + kReadPiece);
-  ErrorCodeOfAsio error;
-  const std::size_t got = co_await socket_.async_read_some(asio::buffer(in_.data() + had, kReadPiece),
-                                                           redirect_error(use_awaitable, error));
+  const std::size_t got = co_await transport_.readSome(asio::buffer(in_.data() + had, kReadPiece));
   in_.resize(had + got);
-  co_return !error && got > 0;
+  co_return got > 0;
 }
 
 /// Each piece the client takes renews the deadline.
 awaitable<bool> Server::Session::writeAll(std::string_view bytes) {
   while (!bytes.empty()) {
     arm(core_.limits.stall_timeout);
-    ErrorCodeOfAsio error;
-    const std::size_t sent = co_await socket_.async_write_some(asio::buffer(bytes.data(), bytes.size()),
-                                                               redirect_error(use_awaitable, error));
-    if (error) co_return false;
+    const std::size_t sent = co_await transport_.writeSome(asio::buffer(bytes.data(), bytes.size()));
+    if (sent == 0) co_return false;
     bytes.remove_prefix(sent);
   }
   disarm();
@@ -446,47 +477,63 @@ void Server::Session::giveUp(ErrorCode code, const char* why) {
 }
 
 void Server::Session::watchForDisconnect() {
-  socket_.async_wait(StreamSocket::wait_read, [weak = weak_from_this()](const ErrorCodeOfAsio& error) {
-    const auto session = weak.lock();
-    if (!error && session) session->onReadable();
-  });
+  transport_.socket().async_wait(Transport::Socket::wait_read,
+                                 [weak = weak_from_this()](const ErrorCodeOfAsio& error) {
+                                   const auto session = weak.lock();
+                                   if (!error && session) session->onReadable();
+                                 });
 }
 
 /// The next request (leave it there) or the end of the connection. A client that only shut its sending side
 /// down still gets its answer, but no stream.
 void Server::Session::onReadable() {
-  char byte = 0;
-  const ssize_t got = ::recv(socket_.native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-  if (got > 0) return;
-  if (got < 0 && errno == EAGAIN)
-    return watchForDisconnect();  // The loop was told of bytes that are read already.
+  if (!transport_.ended()) {
+    // Without bytes the loop was told of some that are read already.
+    if (!transport_.hasBytes()) watchForDisconnect();
+    return;
+  }
   giveUp(ErrorCode::Unavailable, "the client is gone");
 }
 
 // ------------------------------------------------------------------------------------------------- the loop
 
-Result<void> Server::Core::listen(const ListenEndpoint& endpoint) {
-  const auto& at = std::get<UnixListenEndpoint>(endpoint);
-  TRY(UnixListener listener, listenUnix(at.path, at.group));
+Result<void> Server::Core::listen(const UnixListenEndpoint& endpoint) {
+  TRY(UnixListener listener, listenUnix(endpoint.path, endpoint.group));
   const int copy = ::fcntl(listener.fd(), F_DUPFD_CLOEXEC, 0);
-  if (copy < 0) return fail(errnoError(errno, "fcntl", at.path));
+  if (copy < 0) return fail(errnoError(errno, "fcntl", endpoint.path));
   listeners.push_back(std::move(listener));
-  acceptors.push_back(std::make_shared<asio::posix::stream_descriptor>(io, copy));
-  asio::co_spawn(io, acceptLoop(acceptors.back()), [](const std::exception_ptr& thrown) {
-    if (thrown) log(LogLevel::Error, "the accept loop failed");
-  });
+  accept(std::make_shared<Acceptor>(io, copy));
   return {};
 }
 
-awaitable<void> Server::Core::acceptLoop(std::shared_ptr<asio::posix::stream_descriptor> listener) {
+Result<void> Server::Core::listen(const TcpListenEndpoint& endpoint) {
+  TRY(std::shared_ptr<TlsContext> tls, TlsContext::make(endpoint.certificate_pem, endpoint.key_pem));
+  TRY(TcpListener listener, listenTcp(endpoint.address));
+  tcp_addresses.push_back(listener.address);
+  auto acceptor = std::make_shared<Acceptor>(io, listener.socket.release());
+  acceptor->family = listener.family;
+  acceptor->tls = std::move(tls);
+  accept(std::move(acceptor));
+  return {};
+}
+
+void Server::Core::accept(std::shared_ptr<Acceptor> acceptor) {
+  acceptors.push_back(acceptor);
+  asio::co_spawn(io, acceptLoop(std::move(acceptor)), [](const std::exception_ptr& thrown) {
+    if (thrown) log(LogLevel::Error, "the accept loop failed");
+  });
+}
+
+awaitable<void> Server::Core::acceptLoop(std::shared_ptr<Acceptor> acceptor) {
   while (!draining) {
     ErrorCodeOfAsio error;
-    co_await listener->async_wait(asio::posix::stream_descriptor::wait_read,
-                                  redirect_error(use_awaitable, error));
+    co_await acceptor->socket.async_wait(asio::posix::stream_descriptor::wait_read,
+                                         redirect_error(use_awaitable, error));
     if (error) co_return;
-    os::UniqueFd client(::accept4(listener->native_handle(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+    os::UniqueFd client(
+        ::accept4(acceptor->socket.native_handle(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
     if (client.valid()) {
-      admit(std::move(client));
+      admit(std::move(client), *acceptor);
     } else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
       log(LogLevel::Warning, "cannot accept", {{"error", std::to_string(errno)}});
       asio::steady_timer pause(io, kAcceptPause);
@@ -495,23 +542,42 @@ awaitable<void> Server::Core::acceptLoop(std::shared_ptr<asio::posix::stream_des
   }
 }
 
-void Server::Core::admit(os::UniqueFd client) {
-  if (sessions.size() >= limits.connections) {
-    const ServerResponse full =
-        errorResponse(Error{ErrorCode::Unavailable, "too many connections; try again later", {}, {}});
-    const std::string text = responseHead(full.status, {{"content-type", full.content_type},
-                                                        {"content-length", std::to_string(full.body.size())},
-                                                        {"connection", "close"}}) +
-                             full.body;
-    // Best effort: whoever comes when the server is full may also find the connection closed.
-    static_cast<void>(::send(client.get(), text.data(), text.size(), MSG_DONTWAIT | MSG_NOSIGNAL));
-    return;
-  }
+bool Server::Core::isFullFor(const Acceptor& acceptor) const {
+  if (sessions.size() >= limits.connections) return true;
+  return acceptor.tls && network_sessions >= limits.network_connections;
+}
+
+namespace {
+
+/// Best effort: whoever comes when the server is full may also find the connection closed, and a TLS client,
+/// who could not read this, does.
+void turnAway(int client, const Acceptor& acceptor) {
+  if (acceptor.tls) return;
+  const ServerResponse full =
+      errorResponse(Error{ErrorCode::Unavailable, "too many connections; try again later", {}, {}});
+  const std::string text = responseHead(full.status, {{"content-type", full.content_type},
+                                                      {"content-length", std::to_string(full.body.size())},
+                                                      {"connection", "close"}}) +
+                           full.body;
+  static_cast<void>(::send(client, text.data(), text.size(), MSG_DONTWAIT | MSG_NOSIGNAL));
+}
+
+/// None when the kernel no longer knows.
+std::optional<Peer> peerOf(int client, const Acceptor& acceptor) {
+  if (acceptor.family != AF_UNIX) return Peer{std::nullopt, peerAddress(client)};
   ucred credentials{};
   socklen_t size = sizeof credentials;
-  if (::getsockopt(client.get(), SOL_SOCKET, SO_PEERCRED, &credentials, &size) != 0) return;
-  auto session = std::make_shared<Session>(*this, std::move(client),
-                                           Peer{credentials.pid, credentials.uid, credentials.gid});
+  if (::getsockopt(client, SOL_SOCKET, SO_PEERCRED, &credentials, &size) != 0) return std::nullopt;
+  return Peer{PeerCredentials{credentials.pid, credentials.uid, credentials.gid}, {}};
+}
+
+}  // namespace
+
+void Server::Core::admit(os::UniqueFd client, const Acceptor& acceptor) {
+  if (isFullFor(acceptor)) return turnAway(client.get(), acceptor);
+  std::optional<Peer> peer = peerOf(client.get(), acceptor);
+  if (!peer) return;
+  auto session = std::make_shared<Session>(*this, std::move(client), acceptor, *std::move(peer));
   Session& started = *session;
   asio::co_spawn(io, started.run(), [session](const std::exception_ptr& thrown) {
     if (thrown) log(LogLevel::Error, "a connection failed");
@@ -520,7 +586,7 @@ void Server::Core::admit(os::UniqueFd client) {
 
 void Server::Core::drain(std::chrono::milliseconds grace) {
   draining = true;
-  for (const auto& acceptor : acceptors) acceptor->close();
+  for (const auto& acceptor : acceptors) acceptor->socket.close();
   listeners.clear();
   const std::vector<Session*> all(sessions.begin(), sessions.end());
   for (Session* session : all) session->wind();
@@ -533,6 +599,7 @@ void Server::Core::drain(std::chrono::milliseconds grace) {
 
 void Server::Core::remove(Session* session) {
   sessions.erase(session);
+  if (session->fromNetwork()) --network_sessions;
   if (draining && !ending && sessions.empty()) drain_deadline.cancel();
 }
 
@@ -552,9 +619,13 @@ Result<std::unique_ptr<Server>> Server::start(const std::vector<ListenEndpoint>&
                                               const ServerLimits& limits) {
   auto core = std::make_shared<Core>(std::move(router), collaborators, limits);
   core->self = core;
-  for (const ListenEndpoint& endpoint : endpoints) TRY_VOID(core->listen(endpoint));
+  for (const ListenEndpoint& endpoint : endpoints) {
+    TRY_VOID(std::visit([&](const auto& at) { return core->listen(at); }, endpoint));
+  }
   return std::unique_ptr<Server>(new Server(std::move(core)));
 }
+
+const std::vector<TcpAddress>& Server::tcpAddresses() const { return core_->tcp_addresses; }
 
 Server::~Server() { stop(std::chrono::milliseconds(0)); }
 

@@ -236,12 +236,16 @@ TEST(ServerTest, ARoleTooSmallIs403) {
   EXPECT_EQ(client.receive().status, 200);
 }
 
+Peer local(const PeerCredentials& credentials) { return {credentials, {}}; }
+
 TEST(ServerTest, PeerCredentialsTellOwnersFromOperators) {
   const PeerCredentialAuthenticator authenticator(500);
-  EXPECT_EQ(authenticator.authenticate(Peer{1, 0, 0})->role, Role::Owner);
-  EXPECT_EQ(authenticator.authenticate(Peer{1, 500, 5})->role, Role::Owner);
-  EXPECT_EQ(authenticator.authenticate(Peer{1, 501, 5})->role, Role::Operator);
-  EXPECT_EQ(authenticator.authenticate(Peer{1, 501, 5})->name, "uid:501");
+  EXPECT_EQ(authenticator.authenticate(local({1, 0, 0}), {})->role, Role::Owner);
+  EXPECT_EQ(authenticator.authenticate(local({1, 500, 5}), {})->role, Role::Owner);
+  EXPECT_EQ(authenticator.authenticate(local({1, 501, 5}), {})->role, Role::Operator);
+  EXPECT_EQ(authenticator.authenticate(local({1, 501, 5}), {})->name, "uid:501");
+  EXPECT_EQ(authenticator.authenticate(Peer{std::nullopt, "127.0.0.1:1"}, {}).error().code,
+            ErrorCode::Denied);
 }
 
 TEST(ServerTest, RequestIdsAreUuidsAndDiffer) {

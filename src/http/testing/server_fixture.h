@@ -16,7 +16,9 @@ namespace berth::http::testing {
 class FixedAuthenticator final : public Authenticator {
  public:
   explicit FixedAuthenticator(Role role) : role_(role) {}
-  Result<Principal> authenticate(const Peer& /*peer*/) const override { return Principal{"tester", role_}; }
+  Result<Principal> authenticate(const Peer& /*peer*/, const Headers& /*headers*/) const override {
+    return Principal{"tester", role_};
+  }
 
  private:
   Role role_;
