@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <iterator>
 #include <optional>
 #include <utility>
 
@@ -384,7 +385,7 @@ class Handlers {
 
 }  // namespace
 
-std::vector<Route> routes(Collaborators parts) {
+std::vector<Route> routes(Collaborators parts, std::vector<Route> more) {
   const auto handlers = std::make_shared<const Handlers>(parts);
   const auto on = [&](Result<ServerResponse> (Handlers::*method)(const ServerRequest&)
                           const) -> http::Handler {
@@ -570,8 +571,8 @@ std::vector<Route> routes(Collaborators parts) {
        kMaxSmallBody},
   };
   std::ranges::move(vmRoutes(parts.vms), std::back_inserter(table));
-  std::vector<Route> described = table;
-  const std::string document = http::openApiDocument(described, "Berth", kVersion);
+  std::ranges::move(more, std::back_inserter(table));
+  const std::string document = http::openApiDocument(table, "Berth", kVersion);
   table.push_back({"GET", "/api/v1/openapi.json", Role::Reader,
                    [document](const ServerRequest& /*request*/) -> Result<ServerResponse> {
                      ServerResponse response;

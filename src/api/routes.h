@@ -50,7 +50,7 @@ struct Collaborators {
   service::VmService& vms;
 };
 
-/// The routes over these; they outlive the server.
-std::vector<http::Route> routes(Collaborators parts);
+/// The routes over these, which outlive the server, then `more`, then the description of them all.
+std::vector<http::Route> routes(Collaborators parts, std::vector<http::Route> more = {});
 
 }  // namespace berth::api

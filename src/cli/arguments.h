@@ -38,6 +38,10 @@ enum class Verb : std::uint8_t {
   OperationList,
   OperationShow,
   OperationWait,
+  TokenCreate,
+  TokenList,
+  TokenReset,
+  TokenRevoke,
   SimFault,
   SimStatus,
   Completion,
@@ -119,8 +123,10 @@ struct Arguments {
   std::string name;                // A workload, a reservation, an operation's id, a shell.
   std::optional<std::string> gpu;  // Index, UUID, a UUID's beginning or PCI address.
   std::string mode;
-  std::vector<std::string> files;  // "-" is the standard input.
+  std::vector<std::string> files;  // Manifests, or the one with a secret; "-" is the standard input.
   std::string container;
+  std::string role = "reader";
+  std::optional<std::int64_t> lifetime_seconds;  // Of a token.
   std::string fault;
   std::optional<std::int64_t> fault_value;
   std::int64_t gpus = 1;

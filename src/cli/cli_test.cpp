@@ -60,6 +60,12 @@ TEST(CliTest, EachLookIsOneRequest) {
       {{"operation", "list"}, "GET /api/v1/operations\n"},
       {{"operation", "show", "op-1"}, "GET /api/v1/operations/op-1\n"},
       {{"sim", "status"}, "GET /api/v1/sim\n"},
+      {{"token", "list"}, "GET /api/v1/tokens\n"},
+      {{"token", "create", "ci", "--role", "operator"},
+       "POST /api/v1/tokens\n{\"name\":\"ci\",\"role\":\"operator\"}"},
+      {{"token", "reset", "ci", "--lifetime", "60"},
+       "POST /api/v1/tokens/ci/reset\n{\"lifetimeSeconds\":60}"},
+      {{"token", "revoke", "ci"}, "DELETE /api/v1/tokens/ci\n"},
       {{"sim", "fault", "0", "xid", "79"},
        "POST /api/v1/sim/faults\n{\"gpu\":\"0\",\"fault\":\"xid\",\"value\":79}"},
       {{"get-hcsnvidiasmi"}, "GET /api/v1/status\n"}};
@@ -100,6 +106,14 @@ TEST(CliTest, EachChangeIsOneRequestAndPrintsItsOperationWhenNotAwaited) {
     EXPECT_EQ(outcome.err, "warning: w\n");
     EXPECT_EQ(api.requests(), std::vector<std::string>{request});
   }
+}
+
+TEST(CliTest, ASecretIsTheFirstLineOfItsFile) {
+  FakeApi api({{200, R"({"name": "ci", "secret": "s", "token": "t"})"}});
+  const Outcome outcome =
+      runWith(api.socket(), {"token", "reset", "ci", "--secret-file", "-"}, "correct horse\nmore\n");
+  EXPECT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_EQ(api.requests().front(), "POST /api/v1/tokens/ci/reset\n{\"secret\":\"correct horse\"}");
 }
 
 TEST(CliTest, AChangeIsFollowedToItsEndThroughARestartOfTheDaemon) {

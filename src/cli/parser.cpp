@@ -13,6 +13,7 @@ namespace berth::cli {
 namespace {
 
 constexpr std::int64_t kMaxSeconds = std::int64_t{7} * 24 * 3600;
+constexpr std::int64_t kMaxLifetime = std::int64_t{366} * 24 * 3600;
 constexpr std::int64_t kMaxGpus = 1000;
 constexpr std::int64_t kMaxPercent = 100;
 constexpr std::int64_t kMaxTail = 1'000'000;
@@ -72,6 +73,7 @@ class Builder {
     addKubernetes();
     addMps();
     addHistory();
+    addTokens();
     addSimulation();
     addVm();
     addImage();
@@ -313,6 +315,33 @@ class Builder {
          "The operation");
     name(leaf(operations, "wait", "Follow one to its end", "operation wait op-12", Verb::OperationWait), "ID",
          "The operation");
+  }
+
+  void addTokens() {
+    CLI::App& tokens = group("token", "Who may sign in from the network");
+    CLI::App& create = leaf(tokens, "create", "Let another one sign in; prints a secret and a token, once",
+                            "token create ci --role operator", Verb::TokenCreate);
+    name(create, "NAME", "What it is called");
+    choice(create.add_option("--role", args_.role, "What it may do (default: reader)"),
+           "reader|operator|owner");
+    secret(create);
+    leaf(tokens, "list", "Every account with its role", "token list", Verb::TokenList);
+    CLI::App& reset = leaf(tokens, "reset", "Another secret and token; those before are void",
+                           "token reset EdgeArmUser", Verb::TokenReset);
+    name(reset, "NAME", "The account");
+    secret(reset);
+    name(leaf(tokens, "revoke", "Nobody signs in by it any more", "token revoke ci", Verb::TokenRevoke),
+         "NAME", "The account");
+  }
+
+  void secret(CLI::App& app) {
+    app.add_option("--secret-file", args_.files,
+                   "Take the secret from the file's first line; - is the standard input")
+        ->expected(1)
+        ->type_name("FILE");
+    number(app.add_option("--lifetime", args_.lifetime_seconds, "How long the token is good"), 1,
+           kMaxLifetime)
+        ->type_name("SECONDS");
   }
 
   void addSimulation() {

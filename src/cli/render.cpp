@@ -8,6 +8,7 @@
 #include "cli/json_fields.h"
 #include "cli/json_text.h"
 #include "cli/render_usage.h"
+#include "cli/token_text.h"
 #include "cli/vm_render.h"
 
 namespace berth::cli {
@@ -377,6 +378,13 @@ std::string renderAnswer(Verb verb, const json::value& answer, const TextStyle& 
     case Verb::OperationShow:
     case Verb::OperationWait:
       return operationPage(answer, style);
+    case Verb::TokenList:
+      return tokenList(answer, style);
+    case Verb::TokenCreate:
+    case Verb::TokenReset:
+      return newSecretPage(answer);
+    case Verb::TokenRevoke:
+      return text(answer, "name") + ": revoked\n";
     case Verb::SimStatus:
       return simulationPage(answer, style);
     case Verb::VmList:

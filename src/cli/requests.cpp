@@ -70,6 +70,15 @@ Request setLimits(const Arguments& args) {
   return change(args, "PATCH", "workloads/" + percentEncode(args.name) + "/limits", body);
 }
 
+/// The secret is the first line of its file; without one the daemon makes it.
+Request secretRequest(const Arguments& args, const std::string& path, const InputFile& file) {
+  json::object body;
+  if (args.verb == Verb::TokenCreate) body = {{"name", args.name}, {"role", args.role}};
+  if (args.lifetime_seconds) body["lifetimeSeconds"] = *args.lifetime_seconds;
+  if (!args.files.empty()) body["secret"] = file.text.substr(0, file.text.find_first_of("\r\n"));
+  return {"POST", std::string(kRoot) + path, {{"Content-Type", "application/json"}}, json::serialize(body)};
+}
+
 Request look(const Arguments& args) {
   switch (args.verb) {
     case Verb::GpuList:
@@ -95,6 +104,8 @@ Request look(const Arguments& args) {
       return operationRequest(args.name, 0);
     case Verb::SimStatus:
       return get("sim");
+    case Verb::TokenList:
+      return get("tokens");
     default:
       return get("status");
   }
@@ -171,6 +182,12 @@ Request requestFor(const Arguments& args, const InputFile& file) {
       return mps(args, "mps/stop");
     case Verb::SimFault:
       return fault(args);
+    case Verb::TokenCreate:
+      return secretRequest(args, "tokens", file);
+    case Verb::TokenReset:
+      return secretRequest(args, "tokens/" + percentEncode(args.name) + "/reset", file);
+    case Verb::TokenRevoke:
+      return {"DELETE", std::string(kRoot) + "tokens/" + percentEncode(args.name), {}, {}};
     default:
       return look(args);
   }

@@ -18,7 +18,8 @@ struct InputFile {
 /// True for a verb that changes something and answers with an operation.
 bool isChange(Verb verb);
 
-/// The request of any verb that is one request; `file` is for Apply and Delete.
+/// The request of any verb that is one request; `file` is the manifest of Apply and
+/// Delete, or the one that holds a secret.
 http::Request requestFor(const Arguments& args, const InputFile& file = {});
 
 /// The followed stream of events from after number `since`.

@@ -117,7 +117,8 @@ void Session::warn(const json::value& holder) {
 }
 
 ExitStatus Session::look() {
-  const Result<json::value> answer = api_.call(requestFor(args_));
+  const Result<json::value> answer =
+      api_.call(requestFor(args_, files_.empty() ? InputFile{} : files_.front()));
   if (!answer) return failed(answer.error());
   if (!isTable()) {
     printValue(*answer);

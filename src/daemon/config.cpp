@@ -13,6 +13,7 @@ namespace berth::daemon {
 namespace {
 
 constexpr std::int64_t kMaxSimulated = 8;
+constexpr std::int64_t kMaxTokenMinutes = 24 * 60;
 
 using Setter = std::function<Result<void>(Config&, const std::string&)>;
 
@@ -92,6 +93,22 @@ Result<void> setDeviceName(Config& config, const std::string& text) {
   return {};
 }
 
+Result<void> setTokenLifetime(Config& config, const std::string& text) {
+  const auto minutes = parseWholeNumber(text);
+  if (!minutes || *minutes < 1 || *minutes > kMaxTokenMinutes) {
+    return fail(ErrorCode::InvalidArgument,
+                "\"" + text + "\" is not a number of minutes from 1 to " + std::to_string(kMaxTokenMinutes));
+  }
+  config.token_lifetime = std::chrono::minutes(*minutes);
+  return {};
+}
+
+Result<void> setTenant(Config& config, const std::string& text) {
+  if (!isDnsName(text)) return fail(ErrorCode::InvalidArgument, "\"" + text + "\" is not a UUID or name");
+  config.tenant = text;
+  return {};
+}
+
 Setter path(std::filesystem::path Config::* member) {
   return [member](Config& config, const std::string& text) -> Result<void> {
     config.*member = text;
@@ -156,6 +173,8 @@ const std::map<std::string, Setter>& setters() {
       {"deviceName", setDeviceName},
       {"tlsCertificate", path(&Config::tls_certificate)},
       {"tlsKey", path(&Config::tls_key)},
+      {"tokenLifetimeMinutes", setTokenLifetime},
+      {"tenant", setTenant},
       {"logLevel", setLogLevel},
       {"libvirtUri", string(&Config::libvirt_uri)},
       {"vmDir", path(&Config::vm_dir)},

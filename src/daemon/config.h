@@ -1,12 +1,14 @@
 // The daemon's configuration: a YAML file, then the command line on top of it (docs/configuration.md).
 #pragma once
 
+#include <chrono>
 #include <filesystem>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "arbiter/arbiter.h"
+#include "auth/sign_in.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "gpu/pci.h"
@@ -33,6 +35,8 @@ struct Config {
   std::string device_name;                // Clients use management.NAME; empty: the host's name.
   std::filesystem::path tls_certificate;  // Empty: one of our own making.
   std::filesystem::path tls_key;          // Given together with the certificate, or not at all.
+  std::chrono::seconds token_lifetime = auth::kDefaultLifetime;
+  std::string tenant = auth::kDefaultTenant;
   LogLevel log_level = LogLevel::Info;
   std::string libvirt_uri = "qemu:///system";
   std::filesystem::path vm_dir;  // Disks and images; empty: beside the state directory, "<state_dir>-vms".

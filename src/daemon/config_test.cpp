@@ -59,6 +59,14 @@ TEST(ConfigTest, TheNetworkIsListenedToOnlyWhereItIsSet) {
   EXPECT_FALSE(parseConfig("deviceName: Box,DNS:x\n", "f", {}));
 }
 
+TEST(ConfigTest, TokensLiveFromAMinuteToADay) {
+  EXPECT_EQ(Config().token_lifetime, std::chrono::minutes(90));
+  EXPECT_EQ(parseConfig("tokenLifetimeMinutes: 1440\n", "f", {})->token_lifetime, std::chrono::hours(24));
+  for (const char* bad : {"0", "1441", "1h", "-1"}) {
+    EXPECT_FALSE(parseConfig(std::string("tokenLifetimeMinutes: ") + bad + "\n", "f", {})) << bad;
+  }
+}
+
 TEST(ConfigTest, ACertificateComesWithItsKey) {
   const auto half = parseConfig("tlsCertificate: /c.pem\n", "f", {});
   ASSERT_TRUE(half);

@@ -1,17 +1,23 @@
 #include "daemon/daemon.h"
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
+#include <iterator>
 #include <memory>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include <unistd.h>
 
 #include "api/routes.h"
 #include "api/version.h"
+#include "auth/account_routes.h"
+#include "auth/network_authenticator.h"
+#include "auth/sign_in_routes.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/text.h"
@@ -178,15 +184,24 @@ Result<void> run(const Config& config, const std::function<void()>& ready) {
 
   service::Service service(*desk, engine);
   DriverData live(nvml, mps, engine_health, *desk, guard);
-  const http::PeerCredentialAuthenticator authenticator(::geteuid());
+  const http::PeerCredentialAuthenticator local_login(::geteuid());
+  TRY(const std::unique_ptr<auth::AccountStore> accounts,
+      auth::AccountStore::open(config.state_dir / "auth" / "accounts.json", clock));
+  TRY(const auth::TokenKey token_key, auth::TokenKey::load(config.state_dir / "auth" / "token.key"));
+  TRY(const std::unique_ptr<auth::SignIn> sign_in,
+      auth::SignIn::make(*accounts, token_key, clock, {config.token_lifetime, config.tenant}));
+  const auth::NetworkAuthenticator authenticator(local_login, *sign_in);
   http::WorkerPool short_pool("short", kShortWorkers, kMaxQueued);
   http::WorkerPool long_pool("long", kLongWorkers, 0);
   const std::string socket = config.socketPath().string();
+  std::vector<http::Route> more = auth::accountRoutes(*accounts, *sign_in, deviceName(config));
+  std::ranges::move(auth::signInRoutes(*sign_in, token_key, deviceName(config)), std::back_inserter(more));
   TRY(std::vector<http::ListenEndpoint> endpoints, networkEndpoints(config, clock.wallTime()));
   endpoints.emplace_back(http::UnixListenEndpoint{socket, config.socket_group});
   TRY(const std::unique_ptr<http::Server> server,
-      http::Server::start(endpoints, http::Router(api::routes({service, live, simulation, vms->service()})),
-                          {authenticator, short_pool, long_pool}));
+      http::Server::start(
+          endpoints, http::Router(api::routes({service, live, simulation, vms->service()}, std::move(more))),
+          {authenticator, short_pool, long_pool}));
   reconciler.begin();
   vms->begin();
   log(LogLevel::Info, "ready",

@@ -72,10 +72,9 @@ std::vector<std::string> certifiedAddresses(const std::vector<http::TcpAddress>&
 
 Result<tls::KeyPair> certificateFor(const Config& config, std::chrono::system_clock::time_point now) {
   if (!config.tls_certificate.empty()) return tls::readCertificate(config.tls_certificate, config.tls_key);
-  const std::string host = hostName();
-  const std::string device = config.device_name.empty() ? defaultDeviceName(host) : config.device_name;
-  return tls::ensureServerCertificate(config.state_dir / "tls",
-                                      subjectNames(device, host, certifiedAddresses(config.listen)), now);
+  const tls::SubjectNames names =
+      subjectNames(deviceName(config), hostName(), certifiedAddresses(config.listen));
+  return tls::ensureServerCertificate(config.state_dir / "tls", names, now);
 }
 
 }  // namespace
@@ -94,6 +93,10 @@ tls::SubjectNames subjectNames(const std::string& device, const std::string& hos
 std::string defaultDeviceName(const std::string& host_name) {
   const std::string name = toLower(host_name);
   return isDnsName(name) ? name : kFallbackName;
+}
+
+std::string deviceName(const Config& config) {
+  return config.device_name.empty() ? defaultDeviceName(hostName()) : config.device_name;
 }
 
 Result<std::vector<http::ListenEndpoint>> networkEndpoints(const Config& config,

@@ -19,6 +19,8 @@ tls::SubjectNames subjectNames(const std::string& device, const std::string& hos
 
 /// What the device is called where nothing was configured: the host's name in lower case, or "berth".
 std::string defaultDeviceName(const std::string& host_name);
+/// What this device is called.
+std::string deviceName(const Config& config);
 
 /// The configured TCP endpoints with their certificate: the user's, or one of the device's own authority in
 /// `stateDir`/tls, made where there is none. None when none is configured. Blocks on the disk.
