@@ -37,7 +37,8 @@ void require(bool holds) {
 
 class OwnerOnly final : public http::Authenticator {
  public:
-  Result<http::Principal> authenticate(const http::Peer& /*peer*/) const override {
+  Result<http::Principal> authenticate(const http::Peer& /*peer*/,
+                                       const http::Headers& /*headers*/) const override {
     return http::Principal{"fuzz", http::Role::Owner};
   }
 };
