@@ -90,14 +90,14 @@ std::vector<const Berth*> reservedFor(const Decision& decision, const Holder& ho
 /// those of kubernetes (B5); by index within each.
 std::vector<std::size_t> usableInOrder(const Decision& decision, const std::vector<Obstacle>& obstacles) {
   const auto rank = [&decision](std::size_t at) {
-    if (decision.loan(at) != nullptr) return 0;
-    return decision.gpu(at).owner.kind == OwnerKind::Free ? 1 : 2;
+    const int owner = decision.gpu(at).owner.kind == OwnerKind::Free ? 1 : 2;
+    return std::pair(decision.loan(at) != nullptr ? 0 : owner, at);
   };
   std::vector<std::size_t> usable;
   for (std::size_t at = 0; at < obstacles.size(); ++at) {
     if (obstacles[at] == Obstacle::None) usable.push_back(at);
   }
-  std::ranges::stable_sort(usable, {}, rank);
+  std::ranges::sort(usable, {}, rank);
   return usable;
 }
 

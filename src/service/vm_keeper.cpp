@@ -185,10 +185,7 @@ Result<VmKeeper::Next> VmKeeper::carryOut(const VmRecord& vm, const VmStep& step
                         [&](const ClaimGpus&) { return claim(vm); },
                         [&](const EvictUsers&) { return went(evict(vm)); },
                         [&](const StartVm&) { return went(start(vm)); },
-                        [&](const RebootVm&) -> Result<Next> {
-                          TRY_VOID(parts_.hypervisor.reboot(name, in(kAct)));
-                          return went(record(vm, vm::PowerState::Running));
-                        },
+                        [&](const RebootVm&) { return went(reboot(vm)); },
                         [&](const ShutDownVm&) { return went(shutDown(vm)); },
                         [&](const DestroyVm&) { return went(parts_.hypervisor.destroy(name, in(kAct))); },
                         [&](const GiveUpGpus&) { return went(giveUp(vm)); },
