@@ -12,18 +12,20 @@
 #include "guard/elf_symbols.h"
 
 namespace berth::guard {
+
+constinit std::array<std::atomic<void*>, kHooks> g_next{};
+constinit std::atomic<Process*> g_process{nullptr};
+
 namespace {
 
 constexpr const char* kCudaLibrary = "libcuda.so.1";
 constexpr const char* kNvmlLibrary = "libnvidia-ml.so.1";
 
 // Plain pointers and maps, which a forked child may go on using.
-std::array<std::atomic<void*>, kHooks> g_next;
 std::atomic<void*> g_cuda_handle{nullptr};
 std::atomic<void*> g_nvml_handle{nullptr};
 std::atomic<DlsymFn> g_dlsym{nullptr};
 std::atomic<DlvsymFn> g_dlvsym{nullptr};
-std::atomic<Process*> g_process{nullptr};
 std::atomic<const LimitsRegion*> g_limits{nullptr};
 std::atomic<UsageRegion*> g_usage{nullptr};
 
@@ -119,7 +121,7 @@ void loadDriver(Process& process) noexcept {
   load(driver.streamIsCapturing, "cuStreamIsCapturing");
   load(driver.exchangeCaptureMode, "cuThreadExchangeStreamCaptureMode");
   load(driver.ctxGetCurrent, "cuCtxGetCurrent");
-  if (driver.ctxGetCurrent != nullptr) process.driver_ready.store(true, std::memory_order_release);
+  if (driver.ctxGetCurrent != nullptr) process.ready.store(true, std::memory_order_release);
 }
 
 void startOnce(Process& process) noexcept {
@@ -138,13 +140,6 @@ Process* startedProcess() noexcept {
   if (process == nullptr) return nullptr;
   startOnce(*process);
   return process->state.load() == State::Ready ? process : nullptr;
-}
-
-/// What readyProcess() does but once.
-Process* readyProcessSlowly() noexcept {
-  Process* process = startedProcess();
-  if (process != nullptr && !process->driver_ready.load()) loadDriver(*process);
-  return process;
 }
 
 constexpr const char* kSuffixes[] = {"", "_v2", "_v3", "_v4"};
@@ -214,13 +209,9 @@ const HookEntry* findHookFor(const char* name, const void* found, int version, b
   return newest != nullptr ? newest : newestForm(name, version, false);
 }
 
-void* nextOf(Hook hook) noexcept {
-  std::atomic<void*>& next = g_next[static_cast<std::size_t>(hook)];
-  void* found = next.load(std::memory_order_relaxed);
-  if (found == nullptr) {
-    found = findNext(hookEntry(hook).name);
-    next.store(found, std::memory_order_relaxed);
-  }
+void* findNextOf(Hook hook) noexcept {
+  void* found = findNext(hookEntry(hook).name);
+  g_next[static_cast<std::size_t>(hook)].store(found, std::memory_order_relaxed);
   return found;
 }
 
@@ -230,11 +221,10 @@ void rememberLibrary(const char* name, void* handle) noexcept {
   (isNvml(name) ? g_nvml_handle : g_cuda_handle).store(handle);
 }
 
-Process* readyProcess() noexcept {
-  Process* process = g_process.load(std::memory_order_relaxed);
-  const bool ready = process != nullptr && process->state.load(std::memory_order_acquire) == State::Ready &&
-                     process->driver_ready.load(std::memory_order_acquire);
-  return ready ? process : readyProcessSlowly();
+Process* readyProcessSlowly() noexcept {
+  Process* process = startedProcess();
+  if (process != nullptr && !process->ready.load()) loadDriver(*process);
+  return process;
 }
 
 Process* readyForNvml() noexcept {

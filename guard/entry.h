@@ -2,6 +2,7 @@
 // process's state. What an entry point does once it is in is in memory.h, launch.h and telemetry.h.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <utility>
@@ -35,8 +36,14 @@ const HookEntry* findHook(const char* name) noexcept;
 /// null when that is no function of ours.
 const HookEntry* findHookFor(const char* name, const void* found, int version, bool per_thread) noexcept;
 
+/// What nextOf() has found so far.
+extern std::array<std::atomic<void*>, kHooks> g_next;
+void* findNextOf(Hook hook) noexcept;
 /// The function behind a hook: in the next library of the program, else in the driver's. Null: there is none.
-void* nextOf(Hook hook) noexcept;
+inline void* nextOf(Hook hook) noexcept {
+  void* found = g_next[static_cast<std::size_t>(hook)].load(std::memory_order_relaxed);
+  return found != nullptr ? found : findNextOf(hook);
+}
 /// A function of the driver that is not taken over.
 void* driverSymbol(const char* name) noexcept;
 /// A library that a program has looked up one of our functions in; searched last.
@@ -54,8 +61,14 @@ CUresult callNext(Hook hook, Args... args) noexcept {
   return next != nullptr ? next(args...) : CUDA_ERROR_NOT_FOUND;
 }
 
+extern std::atomic<Process*> g_process;
+Process* readyProcessSlowly() noexcept;
 /// This process's state when the guard does the work here, else null; starts it with the first call.
-Process* readyProcess() noexcept;
+inline Process* readyProcess() noexcept {
+  Process* process = g_process.load(std::memory_order_relaxed);
+  const bool ready = process != nullptr && process->ready.load(std::memory_order_acquire);
+  return ready ? process : readyProcessSlowly();
+}
 /// The same for a call of NVML, which needs no CUDA driver in the process.
 Process* readyForNvml() noexcept;
 /// Why not: true when another copy of the guard does the work, false when nobody can.
@@ -74,9 +87,9 @@ CUresult guarded(Call call, Work work) noexcept {
   return inside.outermost ? work(*process) : call();
 }
 
-/// The same for a launch, for which every nanosecond counts.
-template <typename Call>
-CUresult guardedLaunch(std::uint64_t key, CUstream stream, Call call) noexcept {
+/// The same for a launch.
+template <typename Key, typename Call>
+CUresult guardedLaunch(Key key, CUstream stream, Call call) noexcept {
   Process* process = readyProcess();
   if (process == nullptr) return isPassive() ? call() : CUDA_ERROR_NOT_PERMITTED;
   return launch(*process, key, stream, call);

@@ -23,7 +23,7 @@ CUstream streamOf(const CUlaunchConfig* config) noexcept {
 
 template <typename Call>
 CUresult launchGraph(CUgraphExec graph, CUstream stream, Call call) noexcept {
-  const CUresult result = guardedLaunch(launchKey(graph, 0), stream, call);
+  const CUresult result = guardedLaunch([=] { return launchKey(graph, 0); }, stream, call);
   Process* process = readyProcess();
   if (process == nullptr || !process->graph_memory.load(std::memory_order_relaxed)) return result;
   Place place;
@@ -51,37 +51,45 @@ CUresult beginCapture(Call call) noexcept {
 
 GUARD_EXPORT CUresult cuLaunchKernel(CUfunction kernel, GRID, BLOCK, unsigned shared, CUstream stream,
                                      void** parameters, void** extra) noexcept {
-  return guardedLaunch(keyOf(kernel, gx, gy, gz, bx, by, bz), stream, [&] {
-    return NEXT(cuLaunchKernel, kernel, gx, gy, gz, bx, by, bz, shared, stream, parameters, extra);
-  });
+  return guardedLaunch([=] { return keyOf(kernel, gx, gy, gz, bx, by, bz); }, stream,
+                       [&] {
+                         return NEXT(cuLaunchKernel, kernel, gx, gy, gz, bx, by, bz, shared, stream,
+                                     parameters, extra);
+                       });
 }
 GUARD_EXPORT CUresult cuLaunchKernel_ptsz(CUfunction kernel, GRID, BLOCK, unsigned shared, CUstream stream,
                                           void** parameters, void** extra) noexcept {
-  return guardedLaunch(keyOf(kernel, gx, gy, gz, bx, by, bz), perThread(stream), [&] {
-    return NEXT(cuLaunchKernel_ptsz, kernel, gx, gy, gz, bx, by, bz, shared, stream, parameters, extra);
-  });
+  return guardedLaunch([=] { return keyOf(kernel, gx, gy, gz, bx, by, bz); }, perThread(stream),
+                       [&] {
+                         return NEXT(cuLaunchKernel_ptsz, kernel, gx, gy, gz, bx, by, bz, shared, stream,
+                                     parameters, extra);
+                       });
 }
 GUARD_EXPORT CUresult cuLaunchKernelEx(const CUlaunchConfig* config, CUfunction kernel, void** parameters,
                                        void** extra) noexcept {
-  return guardedLaunch(keyOf(config, kernel), streamOf(config),
+  return guardedLaunch([=] { return keyOf(config, kernel); }, streamOf(config),
                        [&] { return NEXT(cuLaunchKernelEx, config, kernel, parameters, extra); });
 }
 GUARD_EXPORT CUresult cuLaunchKernelEx_ptsz(const CUlaunchConfig* config, CUfunction kernel,
                                             void** parameters, void** extra) noexcept {
-  return guardedLaunch(keyOf(config, kernel), perThread(streamOf(config)),
+  return guardedLaunch([=] { return keyOf(config, kernel); }, perThread(streamOf(config)),
                        [&] { return NEXT(cuLaunchKernelEx_ptsz, config, kernel, parameters, extra); });
 }
 GUARD_EXPORT CUresult cuLaunchCooperativeKernel(CUfunction kernel, GRID, BLOCK, unsigned shared,
                                                 CUstream stream, void** parameters) noexcept {
-  return guardedLaunch(keyOf(kernel, gx, gy, gz, bx, by, bz), stream, [&] {
-    return NEXT(cuLaunchCooperativeKernel, kernel, gx, gy, gz, bx, by, bz, shared, stream, parameters);
-  });
+  return guardedLaunch([=] { return keyOf(kernel, gx, gy, gz, bx, by, bz); }, stream,
+                       [&] {
+                         return NEXT(cuLaunchCooperativeKernel, kernel, gx, gy, gz, bx, by, bz, shared,
+                                     stream, parameters);
+                       });
 }
 GUARD_EXPORT CUresult cuLaunchCooperativeKernel_ptsz(CUfunction kernel, GRID, BLOCK, unsigned shared,
                                                      CUstream stream, void** parameters) noexcept {
-  return guardedLaunch(keyOf(kernel, gx, gy, gz, bx, by, bz), perThread(stream), [&] {
-    return NEXT(cuLaunchCooperativeKernel_ptsz, kernel, gx, gy, gz, bx, by, bz, shared, stream, parameters);
-  });
+  return guardedLaunch([=] { return keyOf(kernel, gx, gy, gz, bx, by, bz); }, perThread(stream),
+                       [&] {
+                         return NEXT(cuLaunchCooperativeKernel_ptsz, kernel, gx, gy, gz, bx, by, bz, shared,
+                                     stream, parameters);
+                       });
 }
 // One launch on several GPUs at once: charged as one on the first stream's, where it takes as long as on the
 // others.
@@ -90,22 +98,24 @@ GUARD_EXPORT CUresult cuLaunchCooperativeKernelMultiDevice(LaunchParams* launche
   const bool any = launches != nullptr && count != 0;
   const std::uint64_t key =
       any ? launchKey(launches->function, threadsOf(launches->grid, launches->block)) : 0;
-  return guardedLaunch(key, any ? launches->hStream : nullptr,
+  return guardedLaunch([=] { return key; }, any ? launches->hStream : nullptr,
                        [&] { return NEXT(cuLaunchCooperativeKernelMultiDevice, launches, count, flags); });
 }
 
 GUARD_EXPORT CUresult cuLaunch(CUfunction kernel) noexcept {
-  return guardedLaunch(launchKey(kernel, 1), nullptr, [&] { return NEXT(cuLaunch, kernel); });
+  return guardedLaunch([=] { return launchKey(kernel, 1); }, nullptr, [&] { return NEXT(cuLaunch, kernel); });
 }
 GUARD_EXPORT CUresult cuLaunchGrid(CUfunction kernel, int width, int height) noexcept {
   const std::uint64_t key =
       launchKey(kernel, static_cast<std::uint64_t>(width) * static_cast<std::uint64_t>(height));
-  return guardedLaunch(key, nullptr, [&] { return NEXT(cuLaunchGrid, kernel, width, height); });
+  return guardedLaunch([=] { return key; }, nullptr,
+                       [&] { return NEXT(cuLaunchGrid, kernel, width, height); });
 }
 GUARD_EXPORT CUresult cuLaunchGridAsync(CUfunction kernel, int width, int height, CUstream stream) noexcept {
   const std::uint64_t key =
       launchKey(kernel, static_cast<std::uint64_t>(width) * static_cast<std::uint64_t>(height));
-  return guardedLaunch(key, stream, [&] { return NEXT(cuLaunchGridAsync, kernel, width, height, stream); });
+  return guardedLaunch([=] { return key; }, stream,
+                       [&] { return NEXT(cuLaunchGridAsync, kernel, width, height, stream); });
 }
 
 GUARD_EXPORT CUresult cuGraphLaunch(CUgraphExec graph, CUstream stream) noexcept {

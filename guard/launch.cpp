@@ -212,12 +212,6 @@ std::uint64_t threadsOf(const unsigned (&grid)[3], const unsigned (&block)[3]) n
   return blocks * 1025 + threads;  // A block has 1024 threads at most
 }
 
-void countLaunch(Process& process, std::uint32_t gpu) noexcept {
-  // Not exact when threads launch at once, and cheaper than a call by far.
-  std::atomic<std::uint64_t>& launches = process.counters(gpu).launches;
-  launches.store(launches.load(kRelaxed) + 1, kRelaxed);
-}
-
 void collect(Process& process) noexcept {
   const RelaxedCapture relaxed(process);
   for (Measurement& measurement : process.measurements) {

@@ -19,8 +19,11 @@ struct Permit {
   Measurement* measurement = nullptr;
 };
 
-/// Counts one launch that no limit holds back.
-void countLaunch(Process& process, std::uint32_t gpu) noexcept;
+/// Counts one launch that no limit holds back. Not exact when threads launch at once, and cheaper than a call
+/// by far.
+inline void countLaunch(Counters& counters) noexcept {
+  counters.launches.store(counters.launches.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+}
 /// Waits until the launch may start and charges it. On `stream` an event is recorded when it is to be
 /// measured.
 Permit admit(Process& process, std::uint32_t gpu, const Rate& rate, std::uint64_t key,
@@ -36,25 +39,29 @@ bool isCaptured(Process& process, CUstream stream) noexcept;
 
 /// Launches by call(), held back by the limit of the GPU of the current context.
 template <typename Call>
-CUresult launch(Process& process, std::uint64_t key, CUstream stream, Call call) noexcept {
-  const bool limits = (process.limits->enforced.load(std::memory_order_relaxed) & kEnforceCompute) != 0;
-  if (!limits && process.limits->gpu_count == 1) {
-    countLaunch(process, 0);
-    return call();
-  }
+CUresult launchLimited(Process& process, std::uint64_t key, CUstream stream, Call call) noexcept {
   const Inside inside(thread(process));
   if (!inside.outermost) return call();
   Place place;
   if (currentPlace(process, place) != CUDA_SUCCESS) return call();  // The driver says what is wrong
   const Rate rate = Rate::of(process.limitsOf(place.gpu));
   if (!rate.limited() || isCaptured(process, stream)) {
-    countLaunch(process, place.gpu);
+    countLaunch(process.counters(place.gpu));
     return call();
   }
   const Permit permit = admit(process, place.gpu, rate, key, stream);
   const CUresult result = call();
   if (permit.measurement != nullptr) finish(process, permit, stream, result);
   return result;
+}
+
+/// The same, where every nanosecond counts: no limit, one GPU. key() is asked for only where it is needed.
+template <typename Key, typename Call>
+CUresult launch(Process& process, Key key, CUstream stream, Call call) noexcept {
+  const bool limits = (process.limits->enforced.load(std::memory_order_relaxed) & kEnforceCompute) != 0;
+  if (limits || process.limits->gpu_count != 1) return launchLimited(process, key(), stream, call);
+  countLaunch(*process.first_counters);
+  return call();
 }
 
 }  // namespace berth::guard

@@ -61,7 +61,9 @@ void start(Process& process, const LimitsRegion* limits, UsageRegion* usage, con
   process.clock = &clock;
   process.identity = self();
   process.serial = static_cast<std::uint32_t>(::getpid());
-  process.state.store(takeSlot(process), std::memory_order_release);
+  const State state = takeSlot(process);
+  if (state == State::Ready) process.first_counters = &process.counters(0);
+  process.state.store(state, std::memory_order_release);
 }
 
 bool gpuOfUuid(const LimitsRegion& limits, const char* uuid, std::uint32_t& gpu) noexcept {

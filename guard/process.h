@@ -54,6 +54,7 @@ enum class State : std::uint32_t {
 
 struct Process {
   std::atomic<State> state;
+  std::atomic<bool> ready;     // State::Ready, and the driver's functions are known
   std::atomic<bool> captures;  // A stream was captured at least once
   std::atomic<bool> graph_memory;
   std::atomic<bool> pools_changed;  // Memory went back to a pool, which may give it up later
@@ -61,10 +62,10 @@ struct Process {
   UsageRegion* usage;
   const Clock* clock;
   Identity identity;
+  Counters* first_counters;  // counters(0), where a launch without limits is counted
   std::uint32_t slot;
   std::uint32_t serial;  // Tells what a thread remembers from before a fork
 
-  std::atomic<bool> driver_ready;
   Driver driver;
 
   std::atomic<std::uint64_t> contexts_epoch;  // Changes when a context comes or goes
