@@ -81,9 +81,11 @@ function Get-AndInstall([string]$Url, [string]$CertificateUrl) {
 function Status([string]$Folder) {
     $exit = Join-Path $Folder 'exit'
     $pidFile = Join-Path $Folder 'pid'
+    # Alive first: the exit code is there before the installer is gone.
+    $alive = (Test-Path $pidFile) -and (Get-Process -Id (Get-Content $pidFile) -ErrorAction SilentlyContinue)
     if (Test-Path $exit) { 'state=exited'; "code=$(Get-Content $exit)" }
     elseif (-not (Test-Path $pidFile)) { 'state=none' }
-    elseif (Get-Process -Id (Get-Content $pidFile) -ErrorAction SilentlyContinue) { 'state=running' }
+    elseif ($alive) { 'state=running' }
     else { 'state=lost' }
     'log:'
     $log = Join-Path $Folder 'log'

@@ -41,12 +41,15 @@ status() {
     echo state=none
     return 0
   }
+  # Alive first: the exit code is there before the installer is gone.
+  alive=no
+  [ -e pid ] && kill -0 "$(cat pid)" 2>/dev/null && alive=yes
   if [ -e exit ]; then
     echo state=exited
     echo "code=$(cat exit)"
   elif [ ! -e pid ]; then
     echo state=none
-  elif kill -0 "$(cat pid)" 2>/dev/null; then
+  elif [ $alive = yes ]; then
     echo state=running
   else
     # The guest restarted, or somebody killed it.
