@@ -74,6 +74,14 @@ class GpuDriver {
   virtual Result<GpuSample> sample(const GpuUuid& uuid) = 0;
   virtual Result<std::vector<GpuProcess>> processes(const GpuUuid& uuid) = 0;
   virtual Result<void> setComputeMode(const GpuUuid& uuid, ComputeMode mode) = 0;
+  /// Whether the driver keeps the GPU initialised while nobody uses it. NotFound also: the driver does not
+  /// tell.
+  virtual Result<bool> persistence(const GpuUuid& uuid) = 0;
+  virtual Result<void> setPersistence(const GpuUuid& uuid, bool on) = 0;
+  /// Lets go of every GPU: NVML has them open for as long as it is. Until resume() every call but these two
+  /// is Unavailable with reason DriverSuspended, so that a GPU can be taken from the driver.
+  virtual Result<void> suspend() = 0;
+  virtual void resume() = 0;
   /// The next health event of any GPU, or nullopt at the timeout.
   virtual Result<std::optional<GpuEvent>> waitEvent(std::chrono::milliseconds timeout) = 0;
 };

@@ -5,6 +5,7 @@
 #include <deque>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -36,6 +37,8 @@ class FakeGpuDriver final : public GpuDriver {
   }
   Result<std::vector<GpuInfo>> list() override {
     if (failure) return fail(*failure);
+    if (suspended)
+      return fail(Error{ErrorCode::Unavailable, "the driver is suspended", "DriverSuspended", {}});
     return gpus;
   }
   Result<GpuSample> sample(const GpuUuid& uuid) override {
@@ -54,6 +57,21 @@ class FakeGpuDriver final : public GpuDriver {
     compute_modes[uuid] = mode;
     return {};
   }
+  Result<bool> persistence(const GpuUuid& uuid) override {
+    TRY_VOID(check(uuid));
+    return persistent.contains(uuid);
+  }
+  Result<void> setPersistence(const GpuUuid& uuid, bool on) override {
+    TRY_VOID(check(uuid));
+    if (on) persistent.insert(uuid);
+    if (!on) persistent.erase(uuid);
+    return {};
+  }
+  Result<void> suspend() override {
+    suspended = true;
+    return {};
+  }
+  void resume() override { suspended = false; }
   Result<std::optional<GpuEvent>> waitEvent(std::chrono::milliseconds /*timeout*/) override {
     if (failure) return fail(*failure);
     if (events.empty()) return std::optional<GpuEvent>{};
@@ -67,6 +85,8 @@ class FakeGpuDriver final : public GpuDriver {
   std::map<GpuUuid, GpuSample> samples;
   std::map<GpuUuid, std::vector<GpuProcess>> running;
   std::map<GpuUuid, ComputeMode> compute_modes;
+  std::set<GpuUuid> persistent;
+  bool suspended = false;
   std::deque<GpuEvent> events;
   std::optional<Error> failure;           // What every call comes to while it is set.
   std::optional<Error> set_mode_failure;  // What setComputeMode comes to.
@@ -74,6 +94,8 @@ class FakeGpuDriver final : public GpuDriver {
  private:
   Result<void> check(const GpuUuid& uuid) const {
     if (failure) return fail(*failure);
+    if (suspended)
+      return fail(Error{ErrorCode::Unavailable, "the driver is suspended", "DriverSuspended", {}});
     if (std::ranges::find(gpus, uuid, &GpuInfo::uuid) != gpus.end()) return {};
     return fail(ErrorCode::NotFound, "no GPU " + uuid.value);
   }

@@ -122,6 +122,8 @@ struct Functions {
   Return (*nvmlDeviceGetComputeMode)(Device, int*);
   Return (*nvmlDeviceSetComputeMode)(Device, int);
   // optional
+  Return (*nvmlDeviceGetPersistenceMode)(Device, int*);
+  Return (*nvmlDeviceSetPersistenceMode)(Device, int);
   Return (*nvmlDeviceGetMemoryInfo_v2)(Device, MemoryV2*);
   Return (*nvmlDeviceGetCudaComputeCapability)(Device, int*, int*);
   ReadUnsigned nvmlDeviceGetMinorNumber;

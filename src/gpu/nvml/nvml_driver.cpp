@@ -38,6 +38,27 @@ Result<void> NvmlDriver::setComputeMode(const GpuUuid& uuid, ComputeMode mode) {
                               [worker = worker_, uuid, mode] { return worker->setComputeMode(uuid, mode); });
 }
 
+Result<bool> NvmlDriver::persistence(const GpuUuid& uuid) {
+  return executor_.call<bool>(limits_.call, [worker = worker_, uuid] { return worker->persistence(uuid); });
+}
+
+Result<void> NvmlDriver::setPersistence(const GpuUuid& uuid, bool on) {
+  return executor_.call<void>(limits_.call,
+                              [worker = worker_, uuid, on] { return worker->setPersistence(uuid, on); });
+}
+
+Result<void> NvmlDriver::suspend() {
+  return executor_.call<void>(limits_.call, [worker = worker_] { return worker->suspend(); });
+}
+
+void NvmlDriver::resume() {
+  // A worker that hangs is found hanging by the next call, which says so.
+  static_cast<void>(executor_.call<void>(limits_.call, [worker = worker_]() -> Result<void> {
+    worker->resume();
+    return {};
+  }));
+}
+
 Result<std::optional<GpuEvent>> NvmlDriver::waitEvent(std::chrono::milliseconds timeout) {
   // Short looks instead of one long wait: NVML's own wait would keep every other call waiting too.
   const auto deadline = std::chrono::steady_clock::now() + timeout;

@@ -44,6 +44,10 @@ class NvmlDriver final : public GpuDriver {
   Result<GpuSample> sample(const GpuUuid& uuid) override;
   Result<std::vector<GpuProcess>> processes(const GpuUuid& uuid) override;
   Result<void> setComputeMode(const GpuUuid& uuid, ComputeMode mode) override;
+  Result<bool> persistence(const GpuUuid& uuid) override;
+  Result<void> setPersistence(const GpuUuid& uuid, bool on) override;
+  Result<void> suspend() override;
+  void resume() override;
   Result<std::optional<GpuEvent>> waitEvent(std::chrono::milliseconds timeout) override;
 
  private:

@@ -148,6 +148,26 @@ TEST_F(NvmlDriverTest, TheComputeModeIsSetAndReadBack) {
   EXPECT_EQ(driver->setComputeMode(kFirst, ComputeMode::Default).error().code, ErrorCode::Denied);
 }
 
+TEST_F(NvmlDriverTest, PersistenceModeIsSetAndReadBackWhereTheGpuHasOne) {
+  ASSERT_TRUE(driver->setPersistence(kFirst, true));
+  EXPECT_EQ(gpu(1).persistence, 1);
+  EXPECT_EQ(driver->persistence(kFirst), true);
+  gpu(1).optional_result = nvml::kNotSupported;
+  EXPECT_EQ(driver->persistence(kFirst).error().code, ErrorCode::NotFound);
+}
+
+TEST_F(NvmlDriverTest, WhileSuspendedNoGpuIsHeldAndEveryCallSaysSo) {
+  ASSERT_TRUE(driver->list());
+  ASSERT_TRUE(driver->suspend());
+  EXPECT_EQ(nvml->initialised, 0);
+  EXPECT_EQ(driver->list().error().reason, "DriverSuspended");
+  EXPECT_EQ(driver->sample(kFirst).error().reason, "DriverSuspended");
+  EXPECT_EQ(driver->waitEvent(std::chrono::milliseconds(1)).error().reason, "DriverSuspended");
+  EXPECT_EQ(nvml->initialised, 0);
+  driver->resume();
+  EXPECT_TRUE(driver->list());
+}
+
 TEST_F(NvmlDriverTest, XidsArriveAndQuietIsNoError) {
   EXPECT_EQ(driver->waitEvent(std::chrono::milliseconds(5)).value(), std::nullopt);
   nvml->events.push_back({nullptr, nvml::kEventXidCritical, 79, 0, 0});

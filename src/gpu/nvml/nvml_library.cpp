@@ -85,6 +85,8 @@ const char* bindRequired(void* handle, Functions& functions) {
 
 void bindOptional(void* handle, Functions& functions) {
 #define BERTH_BIND(name) find(handle, #name, functions.name)
+  BERTH_BIND(nvmlDeviceGetPersistenceMode);
+  BERTH_BIND(nvmlDeviceSetPersistenceMode);
   BERTH_BIND(nvmlDeviceGetMemoryInfo_v2);
   BERTH_BIND(nvmlDeviceGetCudaComputeCapability);
   BERTH_BIND(nvmlDeviceGetMinorNumber);

@@ -86,6 +86,35 @@ Result<void> Worker::setComputeMode(const GpuUuid& uuid, ComputeMode mode) {
                                  "nvmlDeviceSetComputeMode", uuid.value));
 }
 
+Result<bool> Worker::persistence(const GpuUuid& uuid) {
+  TRY(const Library* const open, library());
+  Result<Device> device = find(*open, uuid);
+  if (!device) return fail(closeIfGone(std::move(device)).error());
+  const auto read = open->functions().nvmlDeviceGetPersistenceMode;
+  int mode = 0;
+  if (read == nullptr || read(*device, &mode) != kSuccess) {
+    return fail(ErrorCode::NotFound, "the driver does not tell the persistence mode of " + uuid.value);
+  }
+  return mode != 0;
+}
+
+Result<void> Worker::setPersistence(const GpuUuid& uuid, bool on) {
+  TRY(const Library* const open, library());
+  Result<Device> device = find(*open, uuid);
+  if (!device) return fail(closeIfGone(std::move(device)).error());
+  const auto write = open->functions().nvmlDeviceSetPersistenceMode;
+  if (write == nullptr) return fail(ErrorCode::NotFound, "the driver knows no persistence mode");
+  return closeIfGone(open->check(write(*device, on ? 1 : 0), "nvmlDeviceSetPersistenceMode", uuid.value));
+}
+
+Result<void> Worker::suspend() {
+  if (library_) keepEvents();
+  stopEvents();
+  library_.reset();
+  suspended_ = true;
+  return {};
+}
+
 Result<std::optional<GpuEvent>> Worker::pollEvent() {
   if (!kept_.empty()) {
     GpuEvent event = std::move(kept_.front());
@@ -99,6 +128,10 @@ Result<std::optional<GpuEvent>> Worker::pollEvent() {
 }
 
 Result<const Library*> Worker::library() {
+  if (suspended_) {
+    return fail(Error{
+        ErrorCode::Unavailable, "the driver is let go of while a GPU changes hands", "DriverSuspended", {}});
+  }
   if (!library_) {
     TRY(library_, Library::open(driver_root_));
   }

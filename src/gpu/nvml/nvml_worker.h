@@ -26,6 +26,10 @@ class Worker {
   Result<GpuSample> sample(const GpuUuid& uuid);
   Result<std::vector<GpuProcess>> processes(const GpuUuid& uuid);
   Result<void> setComputeMode(const GpuUuid& uuid, ComputeMode mode);
+  Result<bool> persistence(const GpuUuid& uuid);
+  Result<void> setPersistence(const GpuUuid& uuid, bool on);
+  Result<void> suspend();
+  void resume() { suspended_ = false; }
   /// An event that has happened since the last call, without waiting.
   Result<std::optional<GpuEvent>> pollEvent();
 
@@ -46,6 +50,7 @@ class Worker {
 
   std::filesystem::path driver_root_;
   std::unique_ptr<Library> library_;
+  bool suspended_ = false;
   EventSet events_ = nullptr;
   std::deque<GpuEvent> kept_;  // Older than whatever the set holds.
 };

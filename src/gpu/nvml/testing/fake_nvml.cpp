@@ -146,6 +146,18 @@ Return nvmlDeviceSetComputeMode(Device device, int mode) {
   return g_fake.set_mode_result;
 }
 
+Return nvmlDeviceGetPersistenceMode(Device device, int* out);
+Return nvmlDeviceGetPersistenceMode(Device device, int* out) {
+  *out = gpuOf(device).persistence;
+  return gpuOf(device).optional_result;
+}
+
+Return nvmlDeviceSetPersistenceMode(Device device, int mode);
+Return nvmlDeviceSetPersistenceMode(Device device, int mode) {
+  gpuOf(device).persistence = mode;
+  return gpuOf(device).result;
+}
+
 Return nvmlDeviceGetComputeRunningProcesses_v3(Device device, unsigned* count, ProcessInfo* out);
 Return nvmlDeviceGetComputeRunningProcesses_v3(Device device, unsigned* count, ProcessInfo* out) {
   return copyProcesses(gpuOf(device).compute, count, out);

@@ -17,6 +17,7 @@ struct FakeNvmlGpu {
   Return result = kSuccess;           // Of every call on this GPU.
   Return optional_result = kSuccess;  // Of the readings that a GPU may lack.
   int compute_mode = kComputeDefault;
+  int persistence = 0;
   std::vector<ProcessInfo> compute{};
   std::vector<ProcessInfo> mps{};
 };
