@@ -5,11 +5,13 @@
 #include <string>
 #include <string_view>
 
+#include "gpu/vfio/journal.h"
 #include "gpu/vfio/step.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace berth::vfio;
   const std::string_view bytes(reinterpret_cast<const char*>(data), size);
+  if (const auto journal = decodeJournal(bytes); journal && encodeJournal(*journal) != bytes) std::abort();
   const std::size_t cut = bytes.find('\n');
   if (cut == std::string_view::npos) return 0;
   const StepText text{std::string(bytes.substr(0, cut)), std::string(bytes.substr(cut + 1))};

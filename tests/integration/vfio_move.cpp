@@ -4,10 +4,8 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
 #include <filesystem>
 #include <map>
-#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -19,7 +17,6 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "base/text.h"
 #include "gpu/vfio/group.h"
 #include "gpu/vfio/move.h"
 #include "gpu/vfio/plan.h"
@@ -43,46 +40,29 @@ constexpr const char* kUsage =
 
 const std::vector<gpu::PciId> kStandIns{{0x1234, 0x11e8}};
 
-/// A journal in a file: "SEQ STATE STEP<tab>UNDO" a line.
+/// A journal in a file.
 class FileJournal final : public MoveJournal {
  public:
   explicit FileJournal(std::filesystem::path file) : file_(std::move(file)) {}
 
   Result<void> put(const JournalEntry& entry) override {
-    rows_[entry.seq] = entry;
-    std::string text;
-    for (const auto& [seq, row] : rows_) {
-      const StepText step = encode(row.step);
-      text += std::to_string(seq) + " " + std::to_string(static_cast<int>(row.state)) + " " + step.step +
-              "\t" + step.undo + "\n";
-    }
-    return os::writeFileAtomically(file_, text, 0600);
+    const auto at = static_cast<std::size_t>(entry.seq);
+    if (at == entries_.size()) entries_.emplace_back();
+    entries_.at(at) = entry;
+    return os::writeFileAtomically(file_, encodeJournal(entries_), 0600);
   }
 
   Result<void> load() {
     TRY(const std::string text, os::readFile(file_, 65536));
-    for (const std::string& line : split(trim(text), '\n')) {
-      const std::size_t first = line.find(' ');
-      const std::size_t tab = line.find('\t');
-      if (first == std::string::npos || tab == std::string::npos) return fail(ErrorCode::Corrupt, line);
-      JournalEntry entry;
-      entry.seq = std::atoi(line.c_str());
-      entry.state = static_cast<ledger::StepState>(line.at(first + 1) - '0');
-      TRY(entry.step, decode({line.substr(first + 3, tab - first - 3), line.substr(tab + 1)}));
-      rows_[entry.seq] = entry;
-    }
+    TRY(entries_, decodeJournal(text));
     return {};
   }
 
-  std::vector<JournalEntry> entries() const {
-    std::vector<JournalEntry> all;
-    for (const auto& [seq, row] : rows_) all.push_back(row);
-    return all;
-  }
+  std::vector<JournalEntry> entries() const { return entries_; }
 
  private:
   std::filesystem::path file_;
-  std::map<int, JournalEntry> rows_;
+  std::vector<JournalEntry> entries_;
 };
 
 /// The real writer, and a death at one of its writes.

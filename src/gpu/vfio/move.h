@@ -10,8 +10,8 @@
 
 #include "base/error.h"
 #include "base/types.h"
+#include "gpu/vfio/journal.h"
 #include "gpu/vfio/step.h"
-#include "ledger/records.h"
 
 namespace berth::vfio {
 
@@ -35,22 +35,6 @@ class DeviceSettings {
   /// this device hangs.
   virtual Result<void> write(Attribute attribute, const PciAddress& device, const std::string& value,
                              Deadline deadline) = 0;
-};
-
-/// One step as the journal has it.
-struct JournalEntry {
-  int seq = 0;
-  Step step;
-  ledger::StepState state = ledger::StepState::Intent;
-  bool operator==(const JournalEntry&) const = default;
-};
-
-/// Where steps are remembered; the ledger's journal of moves behind it.
-class MoveJournal {
- public:
-  virtual ~MoveJournal() = default;
-  /// Adds or rewrites the entry of that number. On disk before it returns.
-  virtual Result<void> put(const JournalEntry& entry) = 0;
 };
 
 /// Asked once, before the first driver is unbound, when persistence mode is off already: a failure says who

@@ -1,6 +1,11 @@
 #include "gpu/vfio/step.h"
 
+#include <string>
+#include <vector>
+
 #include <gtest/gtest.h>
+
+#include "gpu/vfio/journal.h"
 
 namespace berth::vfio {
 namespace {
@@ -35,6 +40,26 @@ TEST(StepTest, StepsAreSaidInWords) {
             "unbind 0000:3b:00.0 from nvidia");
   EXPECT_EQ(describe(Step{Attribute::D3cold, PciAddress("0000:3b:00.0"), "1", "0"}),
             "forbid 0000:3b:00.0 the power state D3cold");
+}
+
+TEST(JournalTest, AJournalIsReadBackAndDamageIsNamedByItsLine) {
+  const std::vector<JournalEntry> entries{{0, kBind, ledger::StepState::Done},
+                                          {1, kBind, ledger::StepState::Intent},
+                                          {2, kBind, ledger::StepState::Undone}};
+  const std::string text = encodeJournal(entries);
+  EXPECT_EQ(decodeJournal(text), entries);
+  EXPECT_EQ(decodeJournal(""), std::vector<JournalEntry>{});
+  EXPECT_NE(decodeJournal(text.substr(0, text.size() - 1)).error().message.find("line 3"), std::string::npos);
+  for (const char* damaged : {"1 done driver 0000:3b:00.0 a\tdriver 0000:3b:00.0 -\n",
+                              "0 gone driver 0000:3b:00.0 a\tdriver 0000:3b:00.0 -\n",
+                              "0 done driver 0000:3b:00.0 a\n", "0 done\n", "\n"}) {
+    EXPECT_EQ(decodeJournal(damaged).error().code, ErrorCode::Corrupt) << damaged;
+  }
+  EXPECT_TRUE(isPending(entries));
+  EXPECT_FALSE(isComplete(entries));
+  EXPECT_TRUE(isComplete({entries[0]}));
+  EXPECT_FALSE(isPending({entries[2]}));
+  EXPECT_FALSE(isComplete({}));
 }
 
 }  // namespace
