@@ -98,22 +98,29 @@ memory_ends_at_the_limit() {
   forget reaped
 }
 
-# The share over the last 10 s of a program that spun for 12, in permille.
-average() { logs "$1" | awk '$1 == "share" {n++; v[n] = $3} END {for (i = n - 19; i <= n; i++) sum += v[i]; printf "%d", sum / 20 + 0.5}'; }
+# The share over 10 s of a program that spins for 13, in permille: without the second in which the three begin, and
+# without the last, in which one may be left alone.
+average() {
+  logs "$1" | awk '$1 == "share" {v[++n] = $3} END {for (i = n - 21; i <= n - 2; i++) sum += v[i]; printf "%d", sum / 20 + 0.5}'
+}
 
 three_shares() { # HOW
   say "three containers with 20, 30 and 50 %, $1"
   apply "$(for percent in 20 30 50; do
-    pod "p$percent" "$(shares "$percent" 2048)" 'exec /probe/quota_probe spin 12'
+    pod "p$percent" "$(shares "$percent" 2048)" 'exec /probe/quota_probe spin 13'
     echo ---
   done)"
   wait_until "$wait_s" says p50 "^share" || fail "p50 does not run: $(logs p50)"
   expect_soon 'map(.state) == ["succeeded", "succeeded", "succeeded"]' berth workload list
-  local percent got
+  # Of what the GPU did for the three: switching between programs costs a time-sliced T4 some 7 %, which nobody can
+  # have, and a busy machine more. So each share is also held to four fifths of the whole GPU's.
+  local percent got total=0
+  for percent in 20 30 50; do total=$((total + $(average "p$percent"))); done
   for percent in 20 30 50; do
     got=$(average "p$percent")
-    say "$percent %: got $got permille"
-    number "permille of $percent %" "$got" $((percent * 10 - 20)) $((percent * 10 + 20))
+    say "$percent %: $got permille of the GPU, $((got * 1000 / total)) of what was done"
+    number "permille of the GPU for $percent %" "$got" $((percent * 8)) $((percent * 10 + 20))
+    number "permille of what was done for $percent %" $((got * 1000 / total)) $((percent * 10 - 20)) $((percent * 10 + 20))
   done
   forget p20 p30 p50
 }
@@ -142,7 +149,7 @@ live_change() {
   read -r now _ </proc/uptime
   from=$(awk -v now="$now" 'BEGIN {printf "%d", now * 1000 + 1500}')  # A window that began a second after.
   # shellcheck disable=SC2317  # Called by wait_until.
-  reached() { logs grows | awk -v from="$from" '$1 == "share" && $2 >= from {ok = $3 >= 560 && $3 <= 640; exit} END {exit !ok}'; }
+  reached() { logs grows | awk -v from="$from" '$1 == "share" && $2 >= from {ok = $3 >= 540 && $3 <= 660; exit} END {exit !ok}'; }
   wait_until 20 reached || fail "the share did not grow: $(logs grows | tail -n 6)"
   expect_json '.containers[0].berth | .computePercent == 60 and .computeRung == "guard"' berth workload show grows
 

@@ -22,11 +22,12 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
-// What a launch of the kernel takes on the whole GPU: "berth-cost" is the simulated driver's to read.
-constexpr double kLaunchMs = 2;
+// What a launch of the kernel takes on the whole GPU: "berth-cost" is the simulated driver's to read. Long beside what
+// a busy machine lets a program wait for its processor.
+constexpr double kLaunchMs = 10;
 constexpr const char* kPtx =
     ".version 6.0\n.target sm_50\n.address_size 64\n"
-    "// berth-cost: ns=2000000\n"
+    "// berth-cost: ns=10000000\n"
     ".visible .entry busy()\n{\n    ret;\n}\n";
 constexpr unsigned kBlocks = 4096;
 constexpr unsigned kThreads = 256;
