@@ -12,9 +12,9 @@ namespace berth::service {
 
 /// What is in force on one GPU, beside what the book wants.
 struct SharingInForce {
-  bool mps_daemon = false;    // A control daemon runs (starting or stopping ones included).
-  bool ready = false;         // Containers can be started on it in the book's mode.
-  std::string message;        // Why not, for people.
+  bool mps_daemon = false;      // A control daemon runs (starting or stopping ones included).
+  bool ready = false;           // Containers can be started on it in the book's mode.
+  std::string message;          // Why not, for people.
   std::string limits_behind{};  // A container on it whose limits are not yet the book's; empty: none.
   std::string limits_lost{};    // One whose limits follow only when it is started again; empty: none.
 };

@@ -1,5 +1,5 @@
-// A program without a dynamic loader that uses the GPU: no preload file reaches it. It stands for one that speaks
-// to the driver's device nodes itself. Linked statically against the simulated driver's engine.
+// A program without a dynamic loader that uses the GPU: no preload file reaches it. It stands for one that
+// speaks to the driver's device nodes itself. Linked statically against the simulated driver's engine.
 #include <cstdint>
 #include <cstdio>
 #include <memory>

@@ -1,5 +1,5 @@
-// A program for containers with limits: it uses the GPU as CUDA programs do, by dlopen, and prints what it gets.
-// One line for each answer, words and numbers; exit status 1 when the driver fails where it must not.
+// A program for containers with limits: it uses the GPU as CUDA programs do, by dlopen, and prints what it
+// gets. One line for each answer, words and numbers; exit status 1 when the driver fails where it must not.
 //
 //   memory        total and free of cuMemGetInfo, total of NVML, in bytes: "memory T F N"
 //   fill          allocates until it is refused: "filled BYTES code CODE", then waits until it is killed
@@ -22,8 +22,8 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
-// What a launch of the kernel takes on the whole GPU: "berth-cost" is the simulated driver's to read. Long beside what
-// a busy machine lets a program wait for its processor.
+// What a launch of the kernel takes on the whole GPU: "berth-cost" is the simulated driver's to read. Long
+// beside what a busy machine lets a program wait for its processor.
 constexpr double kLaunchMs = 10;
 constexpr const char* kPtx =
     ".version 6.0\n.target sm_50\n.address_size 64\n"

@@ -30,7 +30,8 @@ struct FakeNvml {
   int inits = 0;
   std::deque<FakeNvmlGpu> plugged;  // What the next nvmlInit_v2 will see.
   std::deque<FakeNvmlGpu> gpus;     // What it saw.
-  std::deque<EventData> events;     // Of the event set, gone with it; `device` is filled in by the library: the first GPU.
+  std::deque<EventData>
+      events;  // Of the event set, gone with it; `device` is filled in by the library: the first GPU.
   std::mutex mutex;
   std::condition_variable changed;
   bool hang = false;  // nvmlDeviceGetMemoryInfo_v2 waits until this is false.
