@@ -48,7 +48,8 @@ Result<ProcessStat> parseStat(std::string_view text) {
     return corrupt("the stat file has no program name");
   }
   const std::optional<std::int64_t> pid = parseWholeNumber(text.substr(0, open));
-  const std::vector<std::string> fields = split(trim(text.substr(close + 2)), ' ');
+  const std::string_view rest = text.substr(close + 2);
+  const std::vector<std::string> fields = split(rest.substr(0, rest.find_last_not_of(" \n") + 1), ' ');
   if (!pid || fields.size() < kFieldsAfterCommand || fields[0].size() != 1) {
     return corrupt("the stat file is cut short or malformed");
   }
