@@ -6,6 +6,7 @@
 
 #include <gtest/gtest.h>
 
+#include "cli/requests.h"
 #include "cli/testing/fake_api.h"
 
 namespace berth::cli {
@@ -114,6 +115,12 @@ TEST(CliTest, ASecretIsTheFirstLineOfItsFile) {
       runWith(api.socket(), {"token", "reset", "ci", "--secret-file", "-"}, "correct horse\nmore\n");
   EXPECT_EQ(outcome.status, 0) << outcome.err;
   EXPECT_EQ(api.requests().front(), "POST /api/v1/tokens/ci/reset\n{\"secret\":\"correct horse\"}");
+}
+
+TEST(CliTest, AFileWhoseNameIsNotUtf8IsNamedAsFarAsItIs) {
+  Arguments args;
+  args.verb = Verb::Apply;
+  EXPECT_EQ(requestFor(args, {"pods\xDE.yaml", "text"}).target, "/api/v1/apply?file=pods%3F.yaml");
 }
 
 TEST(CliTest, AChangeIsFollowedToItsEndThroughARestartOfTheDaemon) {

@@ -4,6 +4,8 @@
 
 #include <boost/json.hpp>
 
+#include "base/utf8.h"
+
 #include "cli/vm_requests.h"
 
 namespace berth::cli {
@@ -31,7 +33,7 @@ Request change(const Arguments& args, const std::string& method, const std::stri
 
 Request manifest(const Arguments& args, const std::string& path, const InputFile& file) {
   Request request = change(args, "POST", path);
-  request.target += (args.dry_run ? "&file=" : "?file=") + percentEncode(file.name);
+  request.target += (args.dry_run ? "&file=" : "?file=") + percentEncode(asUtf8(file.name));
   request.headers = {{"Content-Type", "text/plain; charset=utf-8"}};
   request.body = file.text;
   return request;

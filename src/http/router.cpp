@@ -8,6 +8,7 @@
 #include <boost/url/url_view.hpp>
 
 #include "base/text.h"
+#include "base/utf8.h"
 
 namespace berth::http {
 namespace {
@@ -42,6 +43,12 @@ void allow(std::vector<std::string>& methods, const std::string& method) {
   if (method == "GET") allow(methods, "HEAD");
 }
 
+/// What a target names is put into answers and into the ledger, as JSON.
+bool allUtf8(const Target& target) {
+  const auto both = [](const auto& pair) { return isUtf8(pair.first) && isUtf8(pair.second); };
+  return isUtf8(target.path) && std::ranges::all_of(target.query, both);
+}
+
 }  // namespace
 
 Result<Target> parseTarget(std::string_view text) {
@@ -52,6 +59,7 @@ Result<Target> parseTarget(std::string_view text) {
   for (const auto& segment : url->segments()) target.segments.emplace_back(segment);
   if (target.segments.empty()) target.segments.emplace_back();
   for (const auto& param : url->params()) target.query[param.key] = param.value;
+  if (!allUtf8(target)) return fail(ErrorCode::InvalidArgument, "the request's target is not UTF-8 text");
   return target;
 }
 

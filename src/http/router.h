@@ -43,7 +43,8 @@ struct Target {
   std::map<std::string, std::string> query;
 };
 
-/// Origin form only: "/path?query". InvalidArgument for everything else and for bad percent-encoding.
+/// Origin form only: "/path?query". InvalidArgument for everything else, for bad percent-encoding and for
+/// what decodes to no UTF-8.
 Result<Target> parseTarget(std::string_view target);
 
 /// What the table says about a method and path.

@@ -59,7 +59,8 @@ TEST(RouterTest, TheQueryIsDecoded) {
 }
 
 TEST(RouterTest, WhatIsNotAPathAndQueryIsRefused) {
-  for (const char* bad : {"", "x", "http://h/x", "/x%zz", "/x%2", "*", "/x#y"}) {
+  for (const char* bad : {"", "x", "http://h/x", "/x%zz", "/x%2", "*", "/x#y", "/x%ff",
+                          "/x?file=pods%de.yaml", "/x?%c0%af=1"}) {
     EXPECT_FALSE(parseTarget(bad)) << bad;
   }
 }

@@ -18,6 +18,7 @@
 #include "api/api_testing.h"
 #include "api/routes.h"
 #include "base/clock.h"
+#include "base/utf8.h"
 #include "container/fake_engine.h"
 #include "fuzz_directory.h"
 #include "http/dispatch.h"
@@ -121,6 +122,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       device.routes(), [&](const http::Route& each) { return each.method + " " + each.pattern == name; });
   if (route == device.routes().end()) return 0;
   const std::string_view value = takeLine(rest);
+  if (!isUtf8(value)) return 0;  // The router's target would have been refused.
   http::ServerRequest request = requestFor(*route, value, rest);
   const auto before = device.book();
   const http::ServerResponse response = http::dispatch(*route, OwnerOnly(), {}, request);
