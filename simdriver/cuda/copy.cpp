@@ -158,6 +158,7 @@ CUresult checkFill(const Driver& driver, const CUDA_MEMSET_NODE_PARAMS& request)
 }
 
 void runFill(const CUDA_MEMSET_NODE_PARAMS& request) {
+  if (request.width == 0) return;  // However many empty rows there are
   for (std::size_t y = 0; y < request.height; ++y) {
     std::byte* row = addressOf(request.dst) + y * request.pitch;
     if (request.elementSize == 1) {

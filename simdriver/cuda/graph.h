@@ -13,7 +13,7 @@ namespace berth::sim::cu {
 /// Of graphs as nodes of graphs.
 inline constexpr std::size_t kMaxGraphDepth = 32;
 /// Nodes of a graph with those of the graphs in it; a doubling of a doubling must end somewhere.
-inline constexpr std::size_t kMaxGraphNodes = std::size_t{1} << 20;
+inline constexpr std::size_t kMaxGraphNodes = std::size_t{1} << 17;
 
 using Nodes = std::vector<std::shared_ptr<GraphNode>>;
 

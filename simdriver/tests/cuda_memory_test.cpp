@@ -81,6 +81,10 @@ TEST_F(MemoryTest, MalformedCallsAreErrors) {
   EXPECT_EQ(free(good + 512), CUDA_ERROR_INVALID_VALUE);
   EXPECT_EQ(fill(good, 1, kMib + 1), CUDA_ERROR_INVALID_VALUE);
   EXPECT_EQ(byteAt(good + kMib), -static_cast<int>(CUDA_ERROR_INVALID_VALUE));
+  EXPECT_EQ(call("cuMemsetD2D8_v2", good, std::size_t{0}, static_cast<unsigned char>(1), std::size_t{0},
+                 ~std::size_t{0}),
+            CUDA_SUCCESS)
+      << "any number of empty rows is done at once";
   EXPECT_EQ(free(good), CUDA_SUCCESS);
   EXPECT_EQ(free(good), CUDA_ERROR_INVALID_VALUE);
 }

@@ -21,17 +21,6 @@ constexpr const char* kNbodyMemory =
     "reserve 1966080";  // Three arrays of 16 bytes for each of 40,960 bodies.
 constexpr uid_t kNobody = 65534;
 
-/// Per cent of the GPU's time in the last half second.
-std::map<pid_t, unsigned int> utilisationByPid(const Nvml& nvml) {
-  std::array<nvmlProcessUtilizationSample_t, 8> samples{};
-  unsigned int count = samples.size();
-  EXPECT_EQ(nvml.call("nvmlDeviceGetProcessUtilization", nvml.device(), samples.data(), &count, 0ULL),
-            NVML_SUCCESS);
-  std::map<pid_t, unsigned int> shares;
-  for (unsigned int i = 0; i < count; ++i) shares[static_cast<pid_t>(samples[i].pid)] = samples[i].smUtil;
-  return shares;
-}
-
 class SimMpsTest : public ::testing::Test {
  protected:
   SimMpsTest() : daemon_({program("nvidia-cuda-mps-control"), "-f"}) {
@@ -101,7 +90,7 @@ TEST_F(SimMpsTest, ClientsSideBySideShowUtilisationByTheSmsTheyFill) {
   ASSERT_EQ(large->status("queue 700"), Status::Ok);
   ASSERT_EQ(large->status("finish"), Status::Ok);
 
-  const auto shares = utilisationByPid(nvml);
+  const auto shares = nvml.processLoad(nvml.device());
   EXPECT_NEAR(shares.at(small->pid()), 33, 4);
   EXPECT_NEAR(shares.at(large->pid()), 67, 8);
 }
