@@ -1,7 +1,6 @@
 #include "sharing/guard/gpu_accounts.h"
 
 #include <algorithm>
-#include <cstdlib>
 #include <limits>
 #include <numeric>
 #include <set>
@@ -11,12 +10,10 @@ namespace berth::sharing {
 namespace {
 
 constexpr std::size_t kRecentLooks = 10;
-// Both figures are coarse over a second or two, the driver's comes late, and a wrong correction is worse than
-// none.
-constexpr std::size_t kLeastLooksForFeedback = 5;
+// Both figures are coarse over a second.
+constexpr std::size_t kLooksForFeedback = 2;
 constexpr std::int64_t kFeedbackDeadBand = 100;
 constexpr std::int64_t kLeastForFeedbackNs = 20'000'000;
-constexpr std::int64_t kMostCharge = 2000;
 constexpr std::int64_t kPercent = 100;
 constexpr std::int64_t kPermille = 1000;
 constexpr std::int64_t kMost = std::numeric_limits<std::int64_t>::max();
@@ -84,8 +81,8 @@ std::uint32_t chargePermille(std::int64_t driver_ns, std::int64_t guard_ns, std:
   const std::int64_t least = kPermille / std::max<std::int64_t>(active_processes, 1);
   const double ratio =
       static_cast<double>(kPermille) * static_cast<double>(driver_ns) / static_cast<double>(guard_ns);
-  const std::int64_t charge = std::clamp(static_cast<std::int64_t>(ratio), least, kMostCharge);
-  return static_cast<std::uint32_t>(std::abs(charge - kPermille) <= kFeedbackDeadBand ? kPermille : charge);
+  const std::int64_t charge = std::clamp(static_cast<std::int64_t>(ratio), least, kPermille);
+  return static_cast<std::uint32_t>(kPermille - charge <= kFeedbackDeadBand ? kPermille : charge);
 }
 
 void GpuAccounts::book(Account& account, std::int64_t busy_ns, std::int64_t memory_bytes) {
@@ -176,11 +173,11 @@ std::vector<Feedback> GpuAccounts::feedback() const {
     for (const auto& [name, guard] : gpu.guards) {
       const auto account = gpu.containers.find(name);
       if (account == gpu.containers.end()) continue;
-      const bool enough = guard.recent_ns.size() >= kLeastLooksForFeedback;
       const std::uint32_t charge =
           chargePermille(sum(account->second.recent_ns), sum(guard.recent_ns), gpu.active_processes);
+      const bool believed = guard.recent_ns.size() >= kLooksForFeedback;
       all.push_back(
-          {name, uuid, enough ? charge : static_cast<std::uint32_t>(kPermille), gpu.active_containers});
+          {name, uuid, believed ? charge : static_cast<std::uint32_t>(kPermille), gpu.active_containers});
     }
   }
   return all;

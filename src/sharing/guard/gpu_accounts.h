@@ -85,8 +85,8 @@ struct Feedback {
 };
 
 /// The driver's figure divided by the guard's, which counts the time slices of others along: by events, work
-/// of one of N processes seems to take up to N times as long. So no less than 1/N, whatever a container
-/// claims. 1000 where either says next to nothing, or both nearly the same. Pure.
+/// of one of N processes seems to take up to N times as long, and never less than it does. So between 1/N and
+/// 1, whatever a container claims. 1000 where either says next to nothing, or both nearly the same. Pure.
 std::uint32_t chargePermille(std::int64_t driver_ns, std::int64_t guard_ns, std::int64_t active_processes);
 
 /// Adds looks up. One thread.

@@ -94,26 +94,31 @@ TEST(GpuAccountsTest, ForgedCountersStayWithinTheirContainerAndInRange) {
 TEST(GpuAccountsTest, TheChargeIsTheDriversFigureByTheGuardsAndNoLessThanItCanBe) {
   EXPECT_EQ(chargePermille(300'000'000, 600'000'000, 3), 500U);
   EXPECT_EQ(chargePermille(300'000'000, 3'000'000'000, 3), 333U) << "no three processes make that much of it";
-  EXPECT_EQ(chargePermille(900'000'000, 100'000'000, 1), 2000U);
+  EXPECT_EQ(chargePermille(900'000'000, 100'000'000, 1), 1000U);
   EXPECT_EQ(chargePermille(300'000'000, 330'000'000, 3), 1000U) << "the driver's figure is in whole percent";
   EXPECT_EQ(chargePermille(0, 600'000'000, 3), 1000U);
   EXPECT_EQ(chargePermille(300'000'000, 0, 3), 1000U);
   EXPECT_EQ(chargePermille(300'000'000, std::numeric_limits<std::int64_t>::max(), 0), 1000U);
 }
 
-TEST(GpuAccountsTest, FeedbackIsOfSeveralLooksAndCountsWhoHasWork) {
+/// The charge of a container after so many looks at which the driver says 400 ms and the guard `guard_ms`.
+std::uint32_t chargeAfter(int looks, std::uint64_t guard_ms) {
   GpuAccounts accounts;
-  const Present present{{"a/0/c", kGpu}, {"b/0/c", kGpu}};
   const DeviceReading look{kGpu, 100, 0, {{"a/0/c", 0, 40}, {"b/0/c", 0, 40}, {"", 0, 20}, {"", 0, 0}}};
-  std::uint64_t measured = 0;
-  const auto again = [&] {
-    measured += 8 * kSecond / 10;
-    accounts.add({look}, {{"a/0/c", kGpu, {process(1, measured, 0)}, 0}}, present, seconds(1));
-  };
-  for (int i = 0; i < 4; ++i) again();
-  EXPECT_EQ(accounts.feedback(), (std::vector<Feedback>{{"a/0/c", kGpu, 1000, 3}})) << "too early to tell";
-  again();
-  EXPECT_EQ(accounts.feedback(), (std::vector<Feedback>{{"a/0/c", kGpu, 500, 3}}));
+  for (int i = 1; i <= looks; ++i) {
+    const std::uint64_t measured = static_cast<std::uint64_t>(i) * guard_ms * 1'000'000;
+    accounts.add({look}, {{"a/0/c", kGpu, {process(1, measured, 0)}, 0}}, {{"a/0/c", kGpu}, {"b/0/c", kGpu}},
+                 seconds(1));
+  }
+  const std::vector<Feedback> feedback = accounts.feedback();
+  EXPECT_EQ(feedback.at(0).contenders, 3U);
+  return feedback.at(0).charge_permille;
+}
+
+TEST(GpuAccountsTest, WhatEventsCountTooMuchIsPutRightAfterTwoLooks) {
+  EXPECT_EQ(chargeAfter(1, 800), 1000U);
+  EXPECT_EQ(chargeAfter(2, 800), 500U);
+  EXPECT_EQ(chargeAfter(9, 250), 1000U) << "events do not count too little";
 }
 
 // Whatever is read, in whatever order containers come and go: the rows add up to the device's.
