@@ -7,6 +7,7 @@
 #pragma once
 
 #include <optional>
+#include <set>
 #include <string>
 #include <variant>
 #include <vector>
@@ -68,6 +69,7 @@ struct ContainerClaim {
   Percent compute;            // B14, counted; 0: none.
   MiB memory;                 // B14, counted; 0: none.
   bool best_effort = false;   // B15
+  bool other_user = false;    // Its programs run as another user than root, whose MPS server each GPU has.
   std::string place;          // Where in the input it stands, for messages: "pods.yaml:12: container c".
 };
 
@@ -103,6 +105,8 @@ struct SetMode {
   GpuUuid gpu;
   ledger::Mode mode = ledger::Mode::TimeSlice;
   bool restart = false;
+  /// Containers whose programs run as another user than root: MPS would not take them.
+  std::set<ledger::Holder> other_users = {};
 };
 
 /// Another share for a container that holds one; nullopt: that limit stays.

@@ -81,14 +81,14 @@ Result<void> checkHolders(const Decision& decision, const ClaimContainers& claim
 }
 
 /// What stands against one more shared berth on a GPU that the container may use.
-Obstacle sharingObstacle(const Decision& decision, std::size_t at) {
+Obstacle sharingObstacle(const Decision& decision, std::size_t at, const ContainerClaim& claim) {
   if (const Obstacle obstacle = containerObstacle(decision, at); obstacle != Obstacle::None) return obstacle;
   const ledger::Gpu& gpu = decision.gpu(at);
   if (decision.use(at).wholes > 0) return Obstacle::HeldWhole;
   if (gpu.mode == Mode::Exclusive) return Obstacle::ExclusiveMode;
-  if (gpu.mode == Mode::Mps && decision.use(at).berths >= decision.policy().mps_client_limit) {
-    return Obstacle::MpsClients;
-  }
+  if (gpu.mode != Mode::Mps) return Obstacle::None;
+  if (claim.other_user) return Obstacle::MpsUser;
+  if (decision.use(at).berths >= decision.policy().mps_client_limit) return Obstacle::MpsClients;
   return Obstacle::None;
 }
 
@@ -97,7 +97,8 @@ bool isEnforceableOn(const Decision& decision, std::size_t at, const ContainerCl
 }
 
 Obstacle shareObstacle(const Decision& decision, std::size_t at, const ContainerClaim& claim) {
-  if (const Obstacle obstacle = sharingObstacle(decision, at); obstacle != Obstacle::None) return obstacle;
+  if (const Obstacle obstacle = sharingObstacle(decision, at, claim); obstacle != Obstacle::None)
+    return obstacle;
   const GpuUse& use = decision.use(at);
   if (claim.compute.value > kMaxPercent - use.compute) return Obstacle::Compute;
   if (claim.memory.value > 0 && claim.memory.value > decision.gpu(at).memory.value - use.memory) {
@@ -189,7 +190,7 @@ Places placeAny(const Decision& decision, const ContainerClaim& claim) {
   }
   const auto only =
       static_cast<std::size_t>(std::ranges::find(obstacles, Obstacle::None) - obstacles.begin());
-  if (const Obstacle obstacle = sharingObstacle(decision, only); obstacle != Obstacle::None) {
+  if (const Obstacle obstacle = sharingObstacle(decision, only, claim); obstacle != Obstacle::None) {
     obstacles[only] = obstacle;
     return fail(refuseAll(decision, reasonFor(obstacle), placeOf(claim) + ": no GPU can be had", obstacles));
   }
@@ -205,7 +206,7 @@ Places placeNamed(const Decision& decision, const ContainerClaim& claim) {
     return fail(std::move(error));
   }
   const auto at = static_cast<std::size_t>(gpu - decision.state().gpus.data());
-  if (const Obstacle obstacle = sharingObstacle(decision, at); obstacle != Obstacle::None) {
+  if (const Obstacle obstacle = sharingObstacle(decision, at, claim); obstacle != Obstacle::None) {
     return fail(refuseOne(decision, at, obstacle, placeOf(claim)));
   }
   return std::vector<std::size_t>{at};

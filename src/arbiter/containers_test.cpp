@@ -276,6 +276,24 @@ TEST(ContainersTest, B14MemoryCannotOverflowTheSum) {
   EXPECT_EQ(bench.refusal.reason, reasons::kMemoryExceeded);
 }
 
+TEST(ContainersTest, AContainerOfAnotherUserThanRootGoesWhereMpsIsOff) {
+  Bench bench(2);
+  ASSERT_TRUE(bench.setMode(0, Mode::Mps));
+  ContainerClaim by_name = named("a", "0");
+  by_name.other_user = true;
+  EXPECT_FALSE(bench.run(by_name));
+  EXPECT_EQ(bench.refusal.reason, reasons::kMpsUser);
+  EXPECT_THAT(bench.refusal.details[0].message, HasSubstr("server is root's"));
+  ContainerClaim by_share = bestEffort(share("b", 10));
+  by_share.other_user = true;
+  EXPECT_TRUE(bench.run(by_share));
+  EXPECT_EQ(bench.gpusOf(container("b")), "1");
+  const Result<Plan> plan =
+      bench.decided(SetMode{bench.state.gpus[1].uuid, Mode::Mps, true, {container("b")}});
+  ASSERT_FALSE(plan);
+  EXPECT_EQ(plan.error().reason, reasons::kMpsUser);
+}
+
 TEST(ContainersTest, AnMpsGpuTakesAsManyClientsAsItsServerDoes) {
   Bench bench(1);
   bench.policy.mps_client_limit = 2;

@@ -35,6 +35,7 @@ enum class Obstacle : std::uint8_t {
   Compute,        // B14
   Memory,         // B14
   MpsClients,
+  MpsUser,
   Unenforceable,  // B15
   Lent,           // B7: another VM's, which is deallocated.
   LentInUse,      // B7: the VM's own, and containers use it.

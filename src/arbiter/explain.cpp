@@ -127,6 +127,8 @@ std::string_view reasonFor(Obstacle obstacle) {
       return reasons::kMemoryExceeded;
     case Obstacle::MpsClients:
       return reasons::kMpsClientLimit;
+    case Obstacle::MpsUser:
+      return reasons::kMpsUser;
     case Obstacle::Unenforceable:
       return reasons::kUnenforceable;
     case Obstacle::Lent:
@@ -213,6 +215,9 @@ ErrorDetail explain(const Decision& decision, std::size_t at, Obstacle obstacle,
               "has " + std::to_string(berths.size()) + " MPS clients, of at most " +
                   std::to_string(decision.policy().mps_client_limit),
               remedyFor(berths)};
+    case Obstacle::MpsUser:
+      return {target(gpu), "in mode mps, whose server is root's and takes no other user's programs",
+              "run the container as root, or " + modeCommand(gpu, "timeslice")};
     case Obstacle::Unenforceable:
       return explainUnenforceable(gpu);
     case Obstacle::Lent:

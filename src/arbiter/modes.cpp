@@ -1,4 +1,5 @@
 // Switching how a GPU is shared (A16, B16).
+#include <algorithm>
 #include <cstddef>
 #include <string>
 #include <string_view>
@@ -49,6 +50,8 @@ Obstacle modeObstacle(const Decision& decision, std::size_t at, const SetMode& r
   if (berths.empty()) return Obstacle::None;
   const bool too_many_for_one = request.mode == Mode::Exclusive && berths.size() > 1;
   if (!request.restart || too_many_for_one) return Obstacle::Shared;
+  const auto by_other_user = [&](const Berth* berth) { return request.other_users.contains(berth->holder); };
+  if (request.mode == Mode::Mps && std::ranges::any_of(berths, by_other_user)) return Obstacle::MpsUser;
   const auto limit = static_cast<std::size_t>(decision.policy().mps_client_limit);
   if (request.mode == Mode::Mps && berths.size() > limit) return Obstacle::MpsClients;
   for (const Berth* berth : berths) {

@@ -36,6 +36,8 @@ inline constexpr std::string_view kComputeExceeded = "ComputeExceeded";
 inline constexpr std::string_view kMemoryExceeded = "MemoryExceeded";
 /// The GPU has as many MPS clients as its server takes.
 inline constexpr std::string_view kMpsClientLimit = "MpsClientLimit";
+/// The GPU's MPS server is root's and takes no other user's programs.
+inline constexpr std::string_view kMpsUser = "MpsUser";
 /// B15: nothing on this box enforces the limit in the GPU's mode.
 inline constexpr std::string_view kUnenforceable = "Unenforceable";
 /// The holder has its GPU whole, or without a limit: there is no share to change.

@@ -23,6 +23,9 @@ Error noSuchWorkload(const std::string& name) {
   return Error{ErrorCode::NotFound, "there is no workload " + name, {}, {}};
 }
 
+/// What is known before it runs: an image's own user is not looked at.
+bool isOtherUser(const manifest::Container& spec) { return spec.run_as_user.value_or(0) != 0; }
+
 arbiter::ContainerClaim claimOf(const manifest::Container& spec, const ContainerRecord& record) {
   arbiter::ContainerClaim claim;
   claim.holder = {ledger::HolderKind::Container, record.name};
@@ -32,8 +35,21 @@ arbiter::ContainerClaim claimOf(const manifest::Container& spec, const Container
   claim.compute = spec.gpu.compute;
   claim.memory = spec.gpu.memory;
   claim.best_effort = spec.gpu.best_effort;
+  claim.other_user = isOtherUser(spec);
   claim.place = manifest::text(spec.gpu.place);
   return claim;
+}
+
+/// The containers that MPS, which is root's, would not take.
+std::set<ledger::Holder> otherUsers(const Book& book) {
+  std::set<ledger::Holder> holders;
+  for (const auto& [name, workload] : book.workloads) {
+    for (const ContainerRecord& c : workload->containers) {
+      const manifest::Container& spec = workload->spec.containers.at(static_cast<std::size_t>(c.spec));
+      if (isOtherUser(spec)) holders.insert({ledger::HolderKind::Container, c.name});
+    }
+  }
+  return holders;
 }
 
 std::vector<std::string> texts(const std::vector<manifest::Warning>& warnings) {
@@ -295,7 +311,7 @@ Result<Accepted> Service::setMode(const std::string& gpu, ledger::Mode mode, boo
     const GpuUuid uuid = named->uuid;  // The decision replaces the state.
     op.subject = "GPU " + std::to_string(named->index);
     op.targets = {uuid.value};
-    return draft.decide(arbiter::SetMode{uuid, mode, restart}, desk_.policy());
+    return draft.decide(arbiter::SetMode{uuid, mode, restart, otherUsers(draft.book)}, desk_.policy());
   });
 }
 
@@ -322,7 +338,8 @@ Result<Accepted> Service::switchMps(bool on, const std::optional<std::string>& g
         continue;
       }
       if (!on && each.mode != ledger::Mode::Mps) continue;
-      TRY(arbiter::Plan plan, draft.decide(arbiter::SetMode{each.uuid, mode, restart}, desk_.policy()));
+      TRY(arbiter::Plan plan,
+          draft.decide(arbiter::SetMode{each.uuid, mode, restart, otherUsers(draft.book)}, desk_.policy()));
       append(whole, std::move(plan));
       op.targets.push_back(each.uuid.value);
     }

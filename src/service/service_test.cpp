@@ -209,6 +209,21 @@ TEST(ServiceTest, A16SwitchingMpsUnderRunningContainersIsRefusedUnlessTheyMayBeR
   EXPECT_EQ(container.attempt, 2);
 }
 
+TEST(ServiceTest, UnderMpsAContainerThatRunsAsAnotherUserThanRootIsRefusedWithTheReason) {
+  const std::string as_user =
+      "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec:\n  securityContext: {runAsUser: 1000}\n"
+      "  containers:\n    - {name: c, image: image, env: [" +
+      visible("0") + "]}\n";
+  Box box(1);
+  ASSERT_TRUE(box.service->apply(as_user, "f", kReally));
+  box.settle();
+  EXPECT_EQ(box.service->switchMps(true, std::nullopt, true, kReally).error().reason, "MpsUser");
+  ASSERT_TRUE(box.service->deleteWorkload("a", kReally));
+  box.settle();
+  ASSERT_TRUE(box.service->switchMps(true, std::nullopt, true, kReally));
+  EXPECT_EQ(box.service->apply(as_user, "f", kReally).error().reason, "MpsUser");
+}
+
 TEST(ServiceTest, A16SwitchingMpsForTheDeviceLeavesALostGpuAloneAndSaysSo) {
   Box box(2);
   ASSERT_TRUE(box.desk->change([](Draft& draft) -> Result<void> {
