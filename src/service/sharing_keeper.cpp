@@ -12,6 +12,8 @@ namespace {
 using sharing::MpsState;
 
 constexpr std::chrono::seconds kRetry{3};
+// Longer than the time between two looks at an MPS server.
+constexpr std::chrono::seconds kFaultLag{10};
 
 std::string label(const ledger::Gpu& gpu) { return "GPU " + std::to_string(gpu.index); }
 
@@ -27,6 +29,30 @@ bool onGpu(const ledger::State& state, const std::string& container, const GpuUu
     return berth.gpu == gpu && berth.holder.kind == ledger::HolderKind::Container &&
            berth.holder.name == container;
   });
+}
+
+/// Whether a fault of this generation of MPS hit the container: it is a client, or was one until just now,
+/// for a program may end by the fault before the fault is seen here.
+bool wasHit(const ContainerRecord& c, std::int64_t generation, WallTime now) {
+  if (c.sharing) return c.sharing->mode == ledger::Mode::Mps && c.sharing->mps_generation == generation;
+  return c.exit_code && now - c.finished <= kFaultLag;
+}
+
+std::vector<std::string> victimsOf(const Draft& draft, const sharing::MpsFault& fault) {
+  std::vector<std::string> victims;
+  for (const auto& [name, workload] : draft.book.workloads) {
+    for (const ContainerRecord& c : workload->containers) {
+      if (wasHit(c, fault.generation, draft.now) && onGpu(draft.book.state, c.name, fault.gpu)) {
+        victims.push_back(c.name);
+      }
+    }
+  }
+  return victims;
+}
+
+/// What the container's environment tells MPS; 0: no limit.
+Percent shareUnderMps(const ledger::Berth& berth) {
+  return berth.compute.value > 0 ? berth.compute : berth.thread_percentage;
 }
 
 }  // namespace
@@ -48,6 +74,16 @@ std::string blocker(const Book& book, const ledger::Gpu& gpu, bool want_mps) {
   return {};
 }
 
+Percent largestShare(const ledger::State& state, const GpuUuid& gpu) {
+  constexpr Percent kAll{100};
+  Percent largest;
+  for (const ledger::Berth* berth : ledger::berthsOn(state, gpu)) {
+    const Percent share = shareUnderMps(*berth);
+    largest = std::max(largest, share.value == 0 ? kAll : share);
+  }
+  return largest.value == 0 ? kAll : largest;
+}
+
 void SharingKeeper::tend(const GpuUuid& uuid) {
   const std::shared_ptr<const Book> book = parts_.desk.book();
   const ledger::Gpu* gpu = ledger::findGpu(book->state, uuid);
@@ -67,6 +103,8 @@ void SharingKeeper::tend(const GpuUuid& uuid) {
   if (!done) {
     log(LogLevel::Error, want ? "MPS does not start" : "MPS does not stop",
         {{"gpu", uuid.value}, {"why", done.error().message}});
+    // An earlier run's daemon would have been adopted: none lives.
+    if (want) ended_.with([&](auto& all) { all.insert(uuid); });
     parts_.again(uuid, parts_.desk.clock().now() + kRetry);
   } else {
     cleared_.with([&](auto& all) { all[uuid] = lost; });
@@ -110,12 +148,10 @@ void SharingKeeper::supervise() {
 }
 
 void SharingKeeper::noteFault(const sharing::MpsFault& fault) {
+  ended_.with([&](auto& all) { all.insert(fault.gpu); });
   const Result<void> noted = parts_.desk.change([&](Draft& draft) -> Result<void> {
     const ledger::Gpu* gpu = ledger::findGpu(draft.book.state, fault.gpu);
-    std::vector<std::string> victims;
-    for (const ledger::Berth* berth : ledger::berthsOn(draft.book.state, fault.gpu)) {
-      if (berth->holder.kind == ledger::HolderKind::Container) victims.push_back(berth->holder.name);
-    }
+    const std::vector<std::string> victims = victimsOf(draft, fault);
     draft.event("mps.fault", gpu == nullptr ? fault.gpu.value : label(*gpu),
                 "generation " + std::to_string(fault.generation) + " ended: " + fault.message +
                     "; hit: " + (victims.empty() ? std::string("no container") : join(victims, ", ")));
@@ -155,7 +191,12 @@ Sharing SharingKeeper::sharing(const ledger::State& state, const std::vector<led
     const ledger::Gpu* gpu = ledger::findGpu(state, berth.gpu);
     if (gpu == nullptr || gpu->health == ledger::Health::Lost) return sharing;
     sharing.mode = modeInForce(state, *gpu);
-    if (!inForce(berth.gpu).ready) return sharing;
+    if (!inForce(berth.gpu).ready) {
+      sharing.clients_lost = parts_.mps.status(berth.gpu).state != MpsState::Running &&
+                             ended_.with([&](const auto& all) { return all.contains(berth.gpu); });
+      return sharing;
+    }
+    ended_.with([&](auto& all) { all.erase(berth.gpu); });
   }
   const bool mps = sharing.mode == ledger::Mode::Mps;
   sharing.generation = mps ? parts_.mps.status(berths.front().gpu).generation : 0;
@@ -203,7 +244,8 @@ Result<container::GpuEdits> SharingKeeper::edits(const ledger::State& state,
   if (gpu != nullptr && modeInForce(state, *gpu) == ledger::Mode::Mps) {
     container::MpsClient client;
     client.pipe_directory = parts_.mps.status(first.gpu).pipe_directory.string();
-    client.thread_percentage = first.compute.value > 0 ? first.compute : first.thread_percentage;
+    client.thread_percentage = shareUnderMps(first);
+    TRY_VOID(parts_.mps.capNewClients(first.gpu, largestShare(state, first.gpu)));
     if (first.memory_rung == ledger::Rung::MpsV2) client.pinned_memory = first.memory;
     request.mps = client;
   }

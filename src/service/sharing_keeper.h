@@ -9,6 +9,7 @@
 #include <chrono>
 #include <functional>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -29,6 +30,9 @@ ledger::Mode modeInForce(const ledger::State& state, const ledger::Gpu& gpu);
 /// What keeps MPS from being started or stopped on a GPU: a container that runs there the other way. Empty:
 /// nothing. Pure.
 std::string blocker(const Book& book, const ledger::Gpu& gpu, bool want_mps);
+
+/// The most of a GPU's threads that one of its containers was granted; 100 where one has no limit. Pure.
+Percent largestShare(const ledger::State& state, const GpuUuid& gpu);
 
 /// Safe from several threads; tend() of one GPU must not overlap with itself.
 class SharingKeeper final : public GpuAccess {
@@ -77,6 +81,8 @@ class SharingKeeper final : public GpuAccess {
   /// GPUs that MPS was started or stopped on since this start of the daemon, and whether they were lost then:
   /// one that comes back is looked at afresh.
   Guarded<std::map<GpuUuid, bool>> cleared_;
+  /// GPUs whose last generation of MPS is known to have ended, until another one runs.
+  Guarded<std::set<GpuUuid>> ended_;
   Guarded<std::map<GpuUuid, std::optional<int>>> minor_numbers_;
 };
 

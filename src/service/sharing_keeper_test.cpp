@@ -112,6 +112,42 @@ TEST_F(SharingKeeperTest, ADaemonLeftByAKilledRunEndsOnceItsLastContainerHasStop
   EXPECT_TRUE(keeper->inForce(gpu).ready);
 }
 
+TEST_F(SharingKeeperTest, ClientsOfAnEndedGenerationAreToldWhenTheNextCannotStart) {
+  runUnderMps();
+  const std::vector<ledger::Berth> berths = box.state().berths;
+  EXPECT_EQ(keeper->sharing(box.state(), berths).generation, 1);
+  for (auto& [pid, state] : runner.processes) state->alive = false;
+  restart();
+  EXPECT_FALSE(keeper->sharing(box.state(), berths).clients_lost) << "a daemon may yet be adopted";
+  keeper->tend(gpu);  // No start is allowed.
+  EXPECT_TRUE(keeper->sharing(box.state(), berths).clients_lost);
+  EXPECT_EQ(retries, 1);
+  allowStart();
+  keeper->tend(gpu);
+  EXPECT_FALSE(keeper->sharing(box.state(), berths).clients_lost);
+  EXPECT_GT(keeper->sharing(box.state(), berths).generation.value_or(0), 1);
+}
+
+TEST_F(SharingKeeperTest, AServersCapIsTheLargestShareOnItsGpu) {
+  ledger::State state;
+  state.gpus.resize(1);
+  state.gpus[0].uuid = gpu;
+  EXPECT_EQ(largestShare(state, gpu), Percent{100});
+  const auto grant = [&](Percent compute, Percent by_environment) {
+    ledger::Berth berth;
+    berth.gpu = gpu;
+    berth.compute = compute;
+    berth.thread_percentage = by_environment;
+    state.berths.push_back(berth);
+  };
+  grant(Percent{20}, {});
+  EXPECT_EQ(largestShare(state, gpu), Percent{20});
+  grant({}, Percent{35});
+  EXPECT_EQ(largestShare(state, gpu), Percent{35});
+  grant({}, {});
+  EXPECT_EQ(largestShare(state, gpu), Percent{100});
+}
+
 TEST_F(SharingKeeperTest, NothingIsInForceBeforeTheFirstLook) {
   EXPECT_FALSE(keeper->inForce(gpu).ready);
   keeper->tend(gpu);
@@ -148,6 +184,23 @@ TEST_F(SharingKeeperTest, AGpuThatComesBackWithoutMpsGetsItsComputeModeBack) {
   keeper->tend(gpu);
   EXPECT_EQ(driver.compute_modes[gpu], gpu::ComputeMode::Default);
   EXPECT_TRUE(keeper->inForce(gpu).ready);
+}
+
+TEST_F(SharingKeeperTest, AFaultNamesTheClientsOfItsGenerationAndThoseItHasEnded) {
+  runUnderMps();
+  for (const char* name : {"b", "c"}) {
+    ASSERT_TRUE(box.service->apply(testing::job(name, testing::visible("0")), "f.yaml", DryRun::No));
+  }
+  box.settle();
+  ASSERT_TRUE(box.service->stopWorkload("c", DryRun::No));
+  box.settle();
+  box.engine.exitContainer(*box.engine.idOf("berth-b-0-c"), 1);
+  box.runner->tend("b");
+  keeper->noteFault({gpu, 1, "a client's fatal fault", {}});
+  const std::vector<Event> events = box.desk->events(0, 1000).value();
+  const auto fault = std::ranges::find(events, "mps.fault", &Event::kind);
+  ASSERT_NE(fault, events.end());
+  EXPECT_TRUE(fault->message.ends_with("hit: a/0/c, b/0/c")) << fault->message;
 }
 
 }  // namespace

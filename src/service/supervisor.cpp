@@ -14,7 +14,7 @@ constexpr seconds kMaxRestartBackoff{300};
 constexpr seconds kMaxJobBackoff{360};
 constexpr std::chrono::minutes kBackoffReset{10};
 constexpr int kMaxDoublings = 6;
-constexpr int kVanishedExitCode = 137;
+constexpr int kVanishedExitCode = 137;  // As for a program that was killed.
 
 seconds doubled(int times, seconds most) {
   return std::min(kFirstBackoff * (1 << std::min(times, kMaxDoublings)), most);
@@ -31,16 +31,20 @@ const Seen* seenOf(const World& world, const std::string& name) {
 std::optional<Step> stopNext(const WorkloadRecord& workload) {
   const auto active = std::ranges::find_if(workload.containers, isActive);
   if (active == workload.containers.end()) return std::nullopt;
-  return StopContainer{active->name, false};
+  return StopContainer{active->name, Afterwards::Ended};
 }
 
-/// True when it was started under another sharing than its GPU's. A mode that has changed counts at once,
-/// since the new one cannot begin before the container is gone; a generation of MPS counts once it is there.
-bool outdated(const ContainerRecord& c, const World& world) {
+/// Why it cannot go on when it was started under another sharing than its GPU's. A mode that has changed
+/// counts at once, since the new one cannot begin before the container is gone; a generation of MPS counts
+/// once the next one is there, or cannot start while the last one's clients hold the GPU.
+std::optional<Afterwards> outdated(const ContainerRecord& c, const World& world) {
   const auto sharing = world.sharing.find(c.name);
-  if (sharing == world.sharing.end() || !c.sharing) return false;
+  if (sharing == world.sharing.end() || !c.sharing) return std::nullopt;
   const Sharing& now = sharing->second;
-  return now.mode != c.sharing->mode || (now.generation && *now.generation != c.sharing->mps_generation);
+  if (now.mode != c.sharing->mode) return Afterwards::Again;
+  if (now.clients_lost && now.mode == ledger::Mode::Mps) return Afterwards::Failed;
+  if (!now.generation || *now.generation == c.sharing->mps_generation) return std::nullopt;
+  return c.sharing->mps_generation == kOutdatedGeneration ? Afterwards::Again : Afterwards::Failed;
 }
 
 /// What a running container needs: its exit recorded, or a restart because its GPU's sharing changed.
@@ -51,7 +55,8 @@ std::optional<Step> tendRunning(const ContainerRecord& c, const World& world) {
   if (seen->state == Seen::State::Missing) {
     return RecordExit{c.name, kVanishedExitCode, "the engine no longer has this container"};
   }
-  return outdated(c, world) ? std::optional<Step>(StopContainer{c.name, true}) : std::nullopt;
+  const std::optional<Afterwards> afterwards = outdated(c, world);
+  return afterwards ? std::optional<Step>(StopContainer{c.name, *afterwards}) : std::nullopt;
 }
 
 bool gateOpen(const ContainerRecord& c, const World& world) {
@@ -205,7 +210,11 @@ struct Apply {
   }
   void operator()(const StopContainer& step) const {
     ContainerRecord& c = *find(workload, step.name);
-    c.phase = step.again ? Phase::Waiting : Phase::Exited;
+    c.phase = step.afterwards == Afterwards::Again ? Phase::Waiting : Phase::Exited;
+    if (step.afterwards == Afterwards::Failed) {
+      c.exit_code = kVanishedExitCode;
+      c.message = "the MPS server it was a client of has ended";
+    }
     c.not_before = {};
     c.sharing.reset();
     c.finished = now;

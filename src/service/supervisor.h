@@ -54,7 +54,8 @@ inline constexpr std::int64_t kOutdatedGeneration = -1;
 struct Sharing {
   ledger::Mode mode = ledger::Mode::TimeSlice;
   std::optional<std::int64_t>
-      generation;  // MPS's, 0 without MPS; nullopt: not ready (MPS starting, GPU lost).
+      generation;             // MPS's, 0 without MPS; nullopt: not ready (MPS starting, GPU lost).
+  bool clients_lost = false;  // Every generation of MPS so far has ended, and their clients are in the way.
 };
 
 /// The durable row of one container of one pod.
@@ -106,11 +107,16 @@ struct World {
 struct StartContainer {
   std::string name;
 };
-/// Ends it. `again`: it goes back to Waiting because the GPU's sharing changed; it does not count as a
-/// restart.
+/// What becomes of a container after it was stopped.
+enum class Afterwards : std::uint8_t {
+  Ended,
+  Again,   // Back to Waiting: somebody changed how its GPU is shared. It does not count as a restart.
+  Failed,  // Its generation of MPS ended by itself and took its contexts along: its restart policy decides.
+};
+
 struct StopContainer {
   std::string name;
-  bool again = false;
+  Afterwards afterwards = Afterwards::Ended;
 };
 struct RecordExit {
   std::string name;

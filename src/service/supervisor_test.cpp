@@ -215,8 +215,9 @@ TEST(SupervisorTest, WhileSharingIsNotReadyNothingStarts) {
   EXPECT_EQ(stateName(play.workload), "pending");
 }
 
-TEST(SupervisorTest, ANewGenerationOfMpsRestartsItsClientsWhenItIsThere) {
-  Play play(Kind::Pod, RestartPolicy::Never);
+/// A pod that runs under generation 1 of MPS, which ends by itself; then generation 2 is there.
+Play afterALostGeneration(RestartPolicy restart) {
+  Play play(Kind::Pod, restart);
   play.begin();
   play.world.sharing["w/0/c"] = Sharing{ledger::Mode::Mps, 1};
   play.settle();
@@ -225,7 +226,48 @@ TEST(SupervisorTest, ANewGenerationOfMpsRestartsItsClientsWhenItIsThere) {
   EXPECT_TRUE(play.runs("w/0/c")) << "it may live on until the new server is there";
   play.world.sharing["w/0/c"] = Sharing{ledger::Mode::Mps, 2};
   play.settle();
-  EXPECT_EQ(play.at("w/0/c").sharing->mps_generation, 2);
+  return play;
+}
+
+TEST(SupervisorTest, AClientWhoseGenerationOfMpsEndedIsStartedAgainWhereItsPolicySaysSo) {
+  for (const RestartPolicy restart : {RestartPolicy::Always, RestartPolicy::OnFailure}) {
+    const Play play = afterALostGeneration(restart);
+    EXPECT_TRUE(play.runs("w/0/c"));
+    EXPECT_EQ(play.at("w/0/c").restarts, 1);
+    EXPECT_EQ(play.at("w/0/c").sharing->mps_generation, 2);
+  }
+}
+
+TEST(SupervisorTest, AClientWhoseGenerationOfMpsEndedHasFailedWhereItIsNeverRestarted) {
+  const Play play = afterALostGeneration(RestartPolicy::Never);
+  EXPECT_EQ(play.at("w/0/c").attempt, 1);
+  EXPECT_EQ(stateName(play.workload), "failed");
+  EXPECT_NE(play.workload.message.find("the MPS server it was a client of has ended"), std::string::npos);
+}
+
+TEST(SupervisorTest, ClientsOfAnEndedGenerationMakeWayForTheNextWhichThenTakesThemBack) {
+  Play play(Kind::Pod, RestartPolicy::Always);
+  play.begin();
+  play.world.sharing["w/0/c"] = Sharing{ledger::Mode::Mps, 1};
+  play.settle();
+  play.world.sharing["w/0/c"] = Sharing{ledger::Mode::Mps, std::nullopt, true};
+  play.settle();
+  EXPECT_EQ(play.at("w/0/c").phase, Phase::Waiting);
+  EXPECT_EQ(play.at("w/0/c").restarts, 1);
+  play.world.sharing["w/0/c"] = Sharing{ledger::Mode::Mps, 2};
+  play.settle();
+  EXPECT_TRUE(play.runs("w/0/c"));
+}
+
+TEST(SupervisorTest, AClientThatIsToHaveOtherLimitsIsStartedAgainWhateverItsPolicy) {
+  Play play(Kind::Pod, RestartPolicy::Never);
+  play.begin();
+  play.world.sharing["w/0/c"] = Sharing{ledger::Mode::Mps, 1};
+  play.settle();
+  play.workload.containers[0].sharing->mps_generation = kOutdatedGeneration;
+  play.settle();
+  EXPECT_TRUE(play.runs("w/0/c"));
+  EXPECT_EQ(play.at("w/0/c").restarts, 0);
 }
 
 TEST(SupervisorTest, AStartThatWasCutOffIsDoneAgain) {

@@ -218,6 +218,10 @@ Result<void> WorkloadRunner::record(const std::string& workload, const Step& ste
     WorkloadRecord* record = draft.workload(workload);
     if (record == nullptr) return fail(ErrorCode::NotFound, "workload " + workload + " is gone");
     *record = after(std::move(*record), step, draft.now);
+    const auto* stop = std::get_if<StopContainer>(&step);
+    if (stop != nullptr && stop->afterwards == Afterwards::Failed) {
+      draft.event("container.stopped", stop->name, find(*record, stop->name)->message);
+    }
     if (const auto* exit = std::get_if<RecordExit>(&step)) {
       const std::string why = exit->message.empty() ? "" : ": " + exit->message;
       draft.event("container.exited", exit->name, "status " + std::to_string(exit->exit_code) + why);

@@ -58,6 +58,12 @@ Result<void> MpsControl::setDefaultThreadPercentage(Percent threads) {
               "the MPS control daemon did not take the thread percentage " + std::to_string(threads.value));
 }
 
+Result<void> MpsControl::setThreadPercentage(std::int64_t server, Percent threads) {
+  TRY_VOID(
+      ask("set_active_thread_percentage " + std::to_string(server) + " " + std::to_string(threads.value)));
+  return {};
+}
+
 Result<void> MpsControl::setDefaultMemoryLimit(const GpuUuid& gpu, MiB memory) {
   // By UUID: the daemon's indices are not the box's, since it sees one GPU only.
   TRY_VOID(

@@ -35,6 +35,8 @@ class MpsControl {
   Result<Percent> defaultThreadPercentage();
   /// For servers started from now on.
   Result<void> setDefaultThreadPercentage(Percent threads);
+  /// For clients of this server that connect from now on.
+  Result<void> setThreadPercentage(std::int64_t server, Percent threads);
   Result<void> setDefaultMemoryLimit(const GpuUuid& gpu, MiB memory);
   /// Starts root's server and with it takes the GPU.
   Result<void> startServer();

@@ -204,6 +204,16 @@ Result<void> MpsDaemon::startServer() {
   return waitForServer();
 }
 
+Result<void> MpsDaemon::capNewClients(Percent threads) {
+  if (threads == cap_) return {};
+  TRY(const std::vector<std::int64_t> servers, control_.servers());
+  // The default is for a server that takes this one's place.
+  TRY_VOID(control_.setDefaultThreadPercentage(threads));
+  for (const std::int64_t server : servers) TRY_VOID(control_.setThreadPercentage(server, threads));
+  cap_ = threads;
+  return {};
+}
+
 Result<void> MpsDaemon::shutDown() {
   if (!process_->exited()) terminateClients();
   const Result<void> ended = endProcess();

@@ -65,6 +65,9 @@ class MpsDaemon {
 
   MpsObservation observe();
   Result<void> startServer();
+  /// The most that clients which connect from now on can get, whatever their environment says. Those that are
+  /// connected keep what they have.
+  Result<void> capNewClients(Percent threads);
   /// Ends clients, server and daemon, by force where asking does not help, gives the GPU its default mode
   /// back and removes the folders. Does as much as it can and returns the first error.
   Result<void> shutDown();
@@ -93,6 +96,7 @@ class MpsDaemon {
   MpsGeneration folder_;
   std::unique_ptr<os::Process> process_;
   MpsControl control_;
+  Percent cap_;  // Of new clients, as far as we set it; 0: not yet.
 };
 
 }  // namespace berth::sharing

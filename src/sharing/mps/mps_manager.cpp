@@ -118,6 +118,23 @@ Result<void> MpsManager::stop(const GpuUuid& gpu) {
   return std::move(stopped).during("stopping MPS on " + gpu.value);
 }
 
+Result<MpsManager::Lease> MpsManager::awaitLease(const GpuUuid& gpu) {
+  const auto deadline = world_.clock.now() + world_.config.command_timeout;
+  for (;;) {
+    Result<Lease> held = lease(gpu);
+    if (held || world_.clock.now() >= deadline) return held;
+    world_.pause(world_.config.poll_interval);
+  }
+}
+
+Result<void> MpsManager::capNewClients(const GpuUuid& gpu, Percent threads) {
+  // A look at the daemon takes moments, and a container's start should not fail for it.
+  Result<Lease> held = awaitLease(gpu);
+  if (!held) return fail(ErrorCode::Unavailable, held.error().message);
+  if (!held->unit().daemon) return fail(ErrorCode::Unavailable, "MPS does not run on " + gpu.value);
+  return held->unit().daemon->capNewClients(threads).during("limiting the clients of " + gpu.value);
+}
+
 void MpsManager::supervise() {
   const auto wanted = entries_.with([](Entries& entries) {
     std::vector<GpuUuid> gpus;

@@ -64,6 +64,10 @@ class MpsManager {
   /// MPS is off, then also for a leftover of an earlier run.
   Result<void> stop(const GpuUuid& gpu);
 
+  /// The most of the threads that programs which connect from now on can get from this GPU's server, whatever
+  /// they ask for. Unavailable: MPS does not run there, or is being changed; try again.
+  Result<void> capNewClients(const GpuUuid& gpu, Percent threads);
+
   /// Looks at every GPU's daemon once and does what has to be done. Call it once a second, and at once when a
   /// control daemon's process is known to have ended. Skips GPUs that are being changed.
   void supervise();
@@ -90,6 +94,7 @@ class MpsManager {
   class Lease;
 
   Result<Lease> lease(const GpuUuid& gpu);
+  Result<Lease> awaitLease(const GpuUuid& gpu);
   Result<MpsStatus> startLeased(const GpuUuid& gpu, const MpsLimits& limits, Unit& unit);
   Result<void> obtain(const GpuUuid& gpu, Unit& unit);
   void superviseOne(const GpuUuid& gpu, Unit& unit);

@@ -134,6 +134,17 @@ TEST_F(MpsManagerTest, LimitsAreSetBeforeTheServerStartsAndNeverClaimedForALiveO
   EXPECT_EQ(manager->status(gpu1).limits, (MpsLimits{Percent{50}, MiB{4096}}));
 }
 
+TEST_F(MpsManagerTest, NewClientsAreCappedByTheServerAndByTheOneThatFollowsIt) {
+  startRunning();
+  ASSERT_TRUE(manager->capNewClients(gpu1, Percent{50}));
+  const auto asked = [&](const std::string& command) { return std::ranges::count(control.asked, command); };
+  EXPECT_EQ(asked("set_active_thread_percentage 500 50"), 1);
+  EXPECT_EQ(asked("set_default_active_thread_percentage 50"), 1);
+  ASSERT_TRUE(manager->capNewClients(gpu1, Percent{50}));
+  EXPECT_EQ(asked("set_active_thread_percentage 500 50"), 1) << "it is that already";
+  EXPECT_EQ(manager->capNewClients(gpu2, Percent{50}).error().code, ErrorCode::Unavailable);
+}
+
 TEST_F(MpsManagerTest, AProgramThatIsMissingLeavesNothingChanged) {
   runner.spawn_results.push_back(fail(ErrorCode::NotFound, "start: No such file"));
   EXPECT_EQ(manager->start(gpu1).error().code, ErrorCode::NotFound);
