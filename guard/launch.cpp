@@ -191,14 +191,16 @@ Measurement* beginMeasurement(Process& process, Cost& cost, std::uint32_t gpu, C
 void waitForShare(Process& process, std::uint32_t gpu) noexcept {
   const std::uint64_t began = process.clock->now();
   std::uint64_t now = began;
+  std::uint64_t until = began;
   for (;; now = process.clock->now()) {
     const Rate rate = Rate::of(process.limitsOf(gpu));
     TokenBucket bucket(process.usage->gpu(gpu));
     if (!rate.limited()) break;
     bucket.adopt(rate, now);
-    const std::uint64_t wait = bucket.wait(now);
-    if (wait == 0) break;
-    process.clock->sleep(std::min(wait, kLongestSleep));
+    // Having to wait at all, it waits for its turn.
+    if (const std::uint64_t wait = bucket.wait(now); wait != 0) until = rate.nextTurn(now + wait);
+    if (until <= now) break;
+    process.clock->sleep(std::min(until - now, kLongestSleep));
     collect(process);
   }
   process.counters(gpu).throttled_ns.fetch_add(now - began, kRelaxed);

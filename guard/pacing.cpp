@@ -6,7 +6,7 @@ namespace berth::guard {
 namespace {
 
 constexpr auto kRelaxed = std::memory_order_relaxed;
-constexpr std::uint64_t kDefaultBurstNs = 5'000'000;
+constexpr std::uint64_t kDefaultBurstNs = 25'000'000;
 constexpr std::uint32_t kWholeGpu = 1000;
 constexpr std::uint32_t kMaxChargePermille = 100'000;
 constexpr std::uint64_t kMeanOf = 8;
@@ -73,9 +73,19 @@ Rate Rate::of(const GpuLimits& limits) noexcept {
   rate.permille = permille;
   const std::uint32_t charge = limits.charge_permille.load(kRelaxed);
   rate.charge_permille = charge == 0 ? kWholeGpu : std::min(charge, kMaxChargePermille);
+  rate.turn = limits.turn.load(kRelaxed);
   const std::uint32_t burst_us = limits.burst_us.load(kRelaxed);
   rate.burst_ns = burst_us == 0 ? kDefaultBurstNs : std::uint64_t{burst_us} * 1000;
   return rate;
+}
+
+std::uint64_t Rate::nextTurn(std::uint64_t from) const noexcept {
+  if (turn == 0 || turn > kWholeGpu) return from;
+  const std::uint64_t begins = kTurnNs * (turn - 1) / kWholeGpu;
+  const std::uint64_t lasts = kTurnNs * permille / kWholeGpu;
+  // How far into its own turn `from` is, with a period that begins where the turn does.
+  const std::uint64_t into = (from + kTurnNs - begins) % kTurnNs;
+  return into < lasts ? from : from + (kTurnNs - into);
 }
 
 void TokenBucket::charge(const Rate& rate, std::uint64_t gpu_ns, std::uint64_t now) noexcept {

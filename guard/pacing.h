@@ -73,11 +73,14 @@ struct Rate {
   std::uint32_t permille = 0;  // 0: no limit
   std::uint32_t charge_permille = 1000;
   std::uint64_t burst_ns = 0;  // GPU time
+  std::uint32_t turn = 0;      // GpuLimits::turn
 
   static Rate of(const GpuLimits& limits) noexcept;
   bool limited() const noexcept { return permille != 0; }
   /// Wall time that pays off so much measured GPU time.
   std::uint64_t wallTime(std::uint64_t gpu_ns) const noexcept { return gpu_ns * charge_permille / permille; }
+  /// The first time from `from` on that is in the container's turn.
+  std::uint64_t nextTurn(std::uint64_t from) const noexcept;
   /// How far back paid_until may lie: wall time that is worth the burst.
   std::uint64_t window() const noexcept { return burst_ns * 1000 / permille; }
 };

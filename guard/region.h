@@ -61,9 +61,14 @@ struct alignas(64) GpuLimits {
       contenders;  // Containers with work on this GPU now, this one included; 0: unknown
   std::atomic<std::uint32_t>
       burst_us;  // GPU time that may be used ahead after a pause; 0: the guard's default
-  std::array<std::uint32_t, 9> reserved;
+  // Where in each period of kTurnNs this container's turn begins, in permille and plus 1; 0: it has no turn.
+  // Turns keep containers that want more than their share from switching the GPU between them all the time,
+  // which costs a tenth of it. Who is within its share need not wait for its turn.
+  std::atomic<std::uint32_t> turn;
+  std::array<std::uint32_t, 8> reserved;
 };
 static_assert(sizeof(GpuLimits) == 128);
+inline constexpr std::uint64_t kTurnNs = 50'000'000;
 
 struct LimitsRegion {
   std::uint64_t magic;

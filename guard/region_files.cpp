@@ -114,6 +114,7 @@ void LimitsFile::setFeedback(std::size_t gpu, const GpuFeedback& feedback) {
   limits.charge_permille.store(feedback.charge_permille, kRelease);
   limits.contenders.store(feedback.contenders, kRelease);
   limits.context_bytes.store(feedback.context_bytes, kRelease);
+  limits.turn.store(feedback.turn, kRelease);
 }
 
 void LimitsFile::markDead(std::uint32_t slot, const SlotOwner& owner) {

@@ -28,6 +28,8 @@ struct GpuFeedback {
   std::uint32_t charge_permille = 1000;
   std::uint32_t contenders = 0;
   std::uint64_t context_bytes = 0;
+  std::uint32_t turn =
+      0;  // 0, or 1 more than the shares of the containers before it on this GPU, in permille
 };
 
 /// A limits file that is mapped for writing. Move-only; setters are atomic stores that running containers see

@@ -36,10 +36,13 @@ std::vector<berth::GpuUuid> simulatedGpus() {
 }
 
 void makeRegion(const std::filesystem::path& folder, const std::vector<berth::GpuUuid>& gpus,
-                const GpuShare& share) {
+                const GpuShare& share, std::uint32_t turn) {
   auto limits = berth::guard::LimitsFile::create(folder / "limits", gpus);
   if (!limits) die(limits.error().message);
-  for (std::size_t i = 0; i < gpus.size(); ++i) limits->setShare(i, share);
+  for (std::size_t i = 0; i < gpus.size(); ++i) {
+    limits->setShare(i, share);
+    limits->setFeedback(i, {.turn = turn});
+  }
   if (auto made = berth::guard::createUsageFile(folder / "usage", gpus.size()); !made)
     die(made.error().message);
 }
@@ -61,18 +64,20 @@ int run(char** command, const std::filesystem::path& folder) {
 
 int main(int argc, char** argv) {
   GpuShare share;
+  std::uint32_t turn = 0;
   std::vector<berth::GpuUuid> gpus = simulatedGpus();
   int next = 1;
   for (; next + 1 < argc && argv[next][0] == '-'; next += 2) {
     const auto value = static_cast<std::uint32_t>(std::strtoul(argv[next + 1], nullptr, 10));
     if (std::strcmp(argv[next], "--memory") == 0) share.memory_bytes = std::uint64_t{value} << 20U;
+    if (std::strcmp(argv[next], "--turn") == 0) turn = value;
     if (std::strcmp(argv[next], "--gpu") == 0) gpus = {berth::GpuUuid(argv[next + 1])};
     if (std::strcmp(argv[next], "--compute") == 0) share.compute_permille = value;
   }
   if (next >= argc) die("no program");
   std::string folder = (std::filesystem::temp_directory_path() / "guard-run-XXXXXX").string();
   if (::mkdtemp(folder.data()) == nullptr) die("no temporary folder");
-  makeRegion(folder, gpus, share);
+  makeRegion(folder, gpus, share, turn);
   const int status = run(argv + next, folder);
   std::filesystem::remove_all(folder);
   return status;
