@@ -308,7 +308,7 @@ Result<void> VmKeeper::start(const VmRecord& vm) {
 /// A guest that cannot be asked is ended, and started as the next step.
 Result<void> VmKeeper::reboot(const VmRecord& vm) {
   const vm::VmName name(vm.name);
-  const Result<void> done = parts_.hypervisor.reboot(name, in(kAct));
+  Result<void> done = parts_.hypervisor.reboot(name, in(kAct));
   if (done) return record(vm, vm::PowerState::Running);
   if (isTransient(done.error())) return done;
   return parts_.hypervisor.destroy(name, in(kAct));
@@ -317,7 +317,7 @@ Result<void> VmKeeper::reboot(const VmRecord& vm) {
 Result<void> VmKeeper::shutDown(const VmRecord& vm) {
   const auto left = vm.deadline - parts_.desk.clock().wallTime();
   const auto slice = std::min<std::chrono::nanoseconds>(left, kShutDownSlice);
-  const Result<void> off = parts_.hypervisor.shutdown(vm::VmName(vm.name), steady_clock::now() + slice);
+  Result<void> off = parts_.hypervisor.shutdown(vm::VmName(vm.name), steady_clock::now() + slice);
   // Not off yet, or the guest cannot be asked: the deadline decides.
   if (off || off.error().code == ErrorCode::Timeout) return {};
   if (isTransient(off.error())) return off;
@@ -355,7 +355,7 @@ Result<void> VmKeeper::remove(const VmRecord& vm) {
   TRY_VOID(parts_.hypervisor.undefine(vm::VmName(vm.name), in(kAct)));
   TRY_VOID(toHost(vm));
   TRY_VOID(parts_.files.remove(vm));
-  const Result<void> forgotten = parts_.desk.change([&](Draft& draft) -> Result<void> {
+  Result<void> forgotten = parts_.desk.change([&](Draft& draft) -> Result<void> {
     TRY_VOID(draft.decide(arbiter::ReleaseHolder{holderOf(vm.name)}, parts_.desk.policy()));
     draft.book.vms.erase(vm.name);
     draft.event("vm.deleted", vm.name, "deleted");
