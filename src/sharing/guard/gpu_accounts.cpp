@@ -10,8 +10,8 @@ namespace berth::sharing {
 namespace {
 
 constexpr std::size_t kRecentLooks = 10;
-// Both figures are coarse over a second.
-constexpr std::size_t kLooksForFeedback = 2;
+// Both figures are coarse over a second, and the driver's comes late.
+constexpr std::size_t kLooksForFeedback = 4;
 constexpr std::int64_t kFeedbackDeadBand = 100;
 constexpr std::int64_t kLeastForFeedbackNs = 20'000'000;
 constexpr std::int64_t kPercent = 100;

@@ -115,9 +115,9 @@ std::uint32_t chargeAfter(int looks, std::uint64_t guard_ms) {
   return feedback.at(0).charge_permille;
 }
 
-TEST(GpuAccountsTest, WhatEventsCountTooMuchIsPutRightAfterTwoLooks) {
-  EXPECT_EQ(chargeAfter(1, 800), 1000U);
-  EXPECT_EQ(chargeAfter(2, 800), 500U);
+TEST(GpuAccountsTest, WhatEventsCountTooMuchIsPutRightAfterSomeLooks) {
+  EXPECT_EQ(chargeAfter(3, 800), 1000U);
+  EXPECT_EQ(chargeAfter(4, 800), 500U);
   EXPECT_EQ(chargeAfter(9, 250), 1000U) << "events do not count too little";
 }
 
