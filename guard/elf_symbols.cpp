@@ -24,8 +24,8 @@ struct Tables {
 };
 
 const void* at(ElfW(Addr) address) noexcept {
-  return reinterpret_cast<const void*>(
-      address);  // NOLINT(performance-no-int-to-ptr): where the loader put it
+  // NOLINTNEXTLINE(performance-no-int-to-ptr): where the loader put it
+  return reinterpret_cast<const void*>(address);
 }
 
 Tables tablesOf(const dl_phdr_info& info) noexcept {

@@ -37,6 +37,7 @@ const HookEntry* findHook(const char* name) noexcept;
 const HookEntry* findHookFor(const char* name, const void* found, int version, bool per_thread) noexcept;
 
 /// What nextOf() has found so far.
+// NOLINTNEXTLINE(bugprone-dynamic-static-initializers): constinit where it is defined
 extern std::array<std::atomic<void*>, kHooks> g_next;
 void* findNextOf(Hook hook) noexcept;
 /// The function behind a hook: in the next library of the program, else in the driver's. Null: there is none.
@@ -61,6 +62,7 @@ CUresult callNext(Hook hook, Args... args) noexcept {
   return next != nullptr ? next(args...) : CUDA_ERROR_NOT_FOUND;
 }
 
+// NOLINTNEXTLINE(bugprone-dynamic-static-initializers): constinit where it is defined
 extern std::atomic<Process*> g_process;
 Process* readyProcessSlowly() noexcept;
 /// This process's state when the guard does the work here, else null; starts it with the first call.

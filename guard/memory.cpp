@@ -20,8 +20,8 @@ void reclaim(Process& process, std::uint32_t gpu) noexcept {
   for (Pool& pool : process.pools) {
     const std::uint64_t handle = pool.handle.load();
     if (handle == 0 || pool.gpu.load() != gpu || process.driver.memPoolTrimTo == nullptr) continue;
-    process.driver.memPoolTrimTo(reinterpret_cast<CUmemoryPool>(handle),
-                                 0);  // NOLINT(performance-no-int-to-ptr)
+    // NOLINTNEXTLINE(performance-no-int-to-ptr): a handle of the driver's, kept as a number
+    process.driver.memPoolTrimTo(reinterpret_cast<CUmemoryPool>(handle), 0);
     settlePool(process, pool);
   }
 }

@@ -54,7 +54,6 @@ class Cost {
   std::atomic<std::uint64_t> mean_{0};
   std::atomic<std::uint64_t> measured_at_{0};
   std::atomic<std::uint32_t> samples_{0};
-  std::uint32_t reserved_ = 0;
 };
 
 /// Costs by key. A kernel that finds its places taken replaces another.

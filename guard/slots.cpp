@@ -65,6 +65,7 @@ std::uint64_t pidNamespace() noexcept {
 std::uint64_t execId() noexcept {
   std::uint64_t id = 0;
   // 16 random bytes that the kernel gives each program it executes.
+  // NOLINTNEXTLINE(performance-no-int-to-ptr): as getauxval(3) says it
   if (const auto* random = reinterpret_cast<const void*>(::getauxval(AT_RANDOM)); random != nullptr) {
     std::memcpy(&id, random, sizeof id);
   }

@@ -38,9 +38,10 @@ CUresult instantiateWithParams(CUgraphExec* out, CUgraph graph, CUDA_GRAPH_INSTA
   const CUresult result = instantiate(out, graph, params->flags);
   params->hErrNode_out = nullptr;
   params->result_out = CUDA_SUCCESS;
-  if (result != CUDA_SUCCESS)
+  if (result != CUDA_SUCCESS) {
     params->result_out =
         result == CUDA_ERROR_INVALID_VALUE ? kInstantiateInvalidStructure : kInstantiateError;
+  }
   return result;
 }
 

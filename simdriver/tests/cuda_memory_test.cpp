@@ -262,6 +262,7 @@ TEST_F(VirtualMemoryTest, OnePieceOfMemoryIsMappedTwiceAndOutlivesItsHandle) {
   EXPECT_EQ(fill(first, 9, 16), CUDA_SUCCESS);
   EXPECT_EQ(byteAt(second), 9);
   CUmemGenericAllocationHandle again = 0;
+  // NOLINTNEXTLINE(performance-no-int-to-ptr): an address, or a descriptor, as the API takes it
   EXPECT_EQ(call("cuMemRetainAllocationHandle", &again, reinterpret_cast<void*>(second)), CUDA_SUCCESS);
   EXPECT_EQ(release(again), CUDA_SUCCESS);
   for (const CUdeviceptr at : {first, second}) {
@@ -310,6 +311,7 @@ TEST_F(VirtualMemoryTest, AFileDescriptorTakesMemoryToAnotherProcess) {
       CUDA_SUCCESS);
   EXPECT_TRUE(inChild([&] {
     CUmemGenericAllocationHandle imported = 0;
+    // NOLINTNEXTLINE(performance-no-int-to-ptr): an address, or a descriptor, as the API takes it
     void* os_handle = reinterpret_cast<void*>(static_cast<std::intptr_t>(fd));
     if (call("cuMemImportFromShareableHandle", &imported, os_handle, kMemHandleTypePosixFd) != CUDA_SUCCESS)
       return false;
@@ -329,9 +331,11 @@ TEST_F(VirtualMemoryTest, OnlyMemoryFilesOfTheDriverAreTakenIn) {
   EXPECT_EQ(::ftruncate(stranger, kPhysical), 0);
   CUmemGenericAllocationHandle handle = 0;
   for (const int fd : {stranger, 0, -1, 100000}) {
-    EXPECT_EQ(call("cuMemImportFromShareableHandle", &handle,
-                   reinterpret_cast<void*>(static_cast<std::intptr_t>(fd)), kMemHandleTypePosixFd),
-              CUDA_ERROR_INVALID_VALUE)
+    EXPECT_EQ(
+        call("cuMemImportFromShareableHandle", &handle,
+             // NOLINTNEXTLINE(performance-no-int-to-ptr): an address, or a descriptor, as the API takes it
+             reinterpret_cast<void*>(static_cast<std::intptr_t>(fd)), kMemHandleTypePosixFd),
+        CUDA_ERROR_INVALID_VALUE)
         << "a file that could shrink under us, or none of ours";
   }
   ::close(stranger);

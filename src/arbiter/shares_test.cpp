@@ -24,7 +24,6 @@ using testing::container;
 using ::testing::HasSubstr;
 using testing::named;
 using testing::share;
-using ::testing::SizeIs;
 using testing::whole;
 
 ShareChange change(const std::string& name, std::optional<int> compute, std::optional<std::int64_t> memory) {

@@ -69,7 +69,7 @@ Denial missing(const std::string& field) {
 
 /// What the token is for: `resource` as older clients say it, or the first scope that is none of OpenID's.
 std::string audienceOf(const Form& form) {
-  const std::string resource = valueOf(form, "resource");
+  std::string resource = valueOf(form, "resource");
   if (!resource.empty()) return resource;
   for (std::string& scope : split(valueOf(form, "scope"), ' ')) {
     if (scope.empty() || scope == "openid" || scope == "profile" || scope == "offline_access") continue;
