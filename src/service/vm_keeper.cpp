@@ -355,20 +355,25 @@ Result<void> VmKeeper::remove(const VmRecord& vm) {
   TRY_VOID(parts_.hypervisor.undefine(vm::VmName(vm.name), in(kAct)));
   TRY_VOID(toHost(vm));
   TRY_VOID(parts_.files.remove(vm));
-  Result<void> forgotten = parts_.desk.change([&](Draft& draft) -> Result<void> {
+  removeNetwork(vm);
+  return parts_.desk.change([&](Draft& draft) -> Result<void> {
     TRY_VOID(draft.decide(arbiter::ReleaseHolder{holderOf(vm.name)}, parts_.desk.policy()));
     draft.book.vms.erase(vm.name);
     draft.event("vm.deleted", vm.name, "deleted");
     return {};
   });
-  if (!forgotten) return forgotten;
+}
+
+/// Berth's own network goes with the last VM on it. Best effort: an empty one is in nobody's way, and a VM
+/// that starts meanwhile makes it again.
+void VmKeeper::removeNetwork(const VmRecord& vm) {
   const std::shared_ptr<const Book> book = parts_.desk.book();
-  const auto uses = [](const auto& entry) { return usesDefaultNetwork(*entry.second); };
-  if (usesDefaultNetwork(vm) && std::ranges::none_of(book->vms, uses)) {
-    // Best effort: an empty network is in nobody's way, and the next VM uses it.
-    static_cast<void>(parts_.hypervisor.removeNetwork(defaultNetwork().name, in(kAct)));
-  }
-  return {};
+  const auto another = [&](const auto& entry) {
+    return entry.first != vm.name && usesDefaultNetwork(*entry.second);
+  };
+  if (!usesDefaultNetwork(vm) || std::ranges::any_of(book->vms, another)) return;
+  const Result<void> removed = parts_.hypervisor.removeNetwork(defaultNetwork().name, in(kAct));
+  if (!removed) log(LogLevel::Warning, "Berth's network stays", {{"why", removed.error().message}});
 }
 
 Result<void> VmKeeper::record(const VmRecord& vm, vm::PowerState power) {

@@ -109,6 +109,7 @@ class VmKeeper {
   Result<void> giveUp(const VmRecord& vm);
   Result<void> giveUpStart(const VmRecord& vm, Error error);
   Result<void> remove(const VmRecord& vm);
+  void removeNetwork(const VmRecord& vm);
   Result<void> record(const VmRecord& vm, vm::PowerState power);
   Result<void> refreshAddresses(const VmRecord& vm);
   Result<void> toHost(const VmRecord& vm);

@@ -261,6 +261,20 @@ TEST(VmServiceTest, ADeletedVmLeavesNothing) {
   EXPECT_EQ(box.vms->stop("vm1", Force::No, DryRun::No).error().code, ErrorCode::NotFound);
 }
 
+TEST(VmServiceTest, BerthsNetworkGoesWithTheLastVmOnIt) {
+  VmBox box(0);
+  for (const char* name : {"vm1", "vm2"}) {
+    VmRequest request = VmBox::request(name, "Plain");
+    request.nics = {VmNic{}};
+    ASSERT_TRUE(box.done(box.vms->create(request, DryRun::No)));
+  }
+  EXPECT_EQ(box.hypervisor.networks.size(), 1U);
+  ASSERT_TRUE(box.done(box.vms->remove("vm1", DryRun::No)));
+  EXPECT_EQ(box.hypervisor.networks.size(), 1U);
+  ASSERT_TRUE(box.done(box.vms->remove("vm2", DryRun::No)));
+  EXPECT_THAT(box.hypervisor.networks, IsEmpty());
+}
+
 TEST(VmServiceTest, AVmThatCannotBeMadeIsUndoneAndTheCallerToldWhy) {
   VmBox box(1);
   box.files.refusal = Error{ErrorCode::Refused, "the disk is full", "DiskFull", {}};
