@@ -18,7 +18,7 @@ using testing::IsEmpty;
 const PciAddress kGpu("0000:3b:00.0");
 const PciAddress kOther("0000:5e:00.0");
 
-Error refusal(const FakeSysfs& tree, TakeRequest request) {
+Error refusal(const FakeSysfs& tree, const TakeRequest& request) {
   const auto seen = survey(tree.sysfs(), tree.proc());
   const auto plan = planTake(*seen, request);
   return plan ? Error{ErrorCode::Internal, "it was not refused"} : plan.error();
