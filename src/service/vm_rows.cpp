@@ -344,19 +344,19 @@ Result<ImageRecord> fromRow(const ledger::ImageRecord& row) {
 }
 
 Result<void> readVms(ledger::Ledger& ledger, Book& book) {
-  const auto corrupt = [](Error error, const std::string& what) {
+  const auto corrupt = [](const Error& error, const std::string& what) {
     return fail(ErrorCode::Corrupt, what + ": " + error.message);
   };
   TRY(const std::vector<ledger::VmRecord> vms, ledger.vms());
   for (const ledger::VmRecord& row : vms) {
     Result<VmRecord> vm = fromRow(row);
-    if (!vm) return corrupt(std::move(vm).error(), "VM " + row.name);
+    if (!vm) return corrupt(vm.error(), "VM " + row.name);
     book.vms[row.name] = std::make_shared<const VmRecord>(*std::move(vm));
   }
   TRY(const std::vector<ledger::ImageRecord> images, ledger.images());
   for (const ledger::ImageRecord& row : images) {
     Result<ImageRecord> image = fromRow(row);
-    if (!image) return corrupt(std::move(image).error(), "image " + row.name);
+    if (!image) return corrupt(image.error(), "image " + row.name);
     book.images[row.name] = std::make_shared<const ImageRecord>(*std::move(image));
   }
   TRY(const std::optional<std::string> sizes, ledger.setting(kSizesSetting));
