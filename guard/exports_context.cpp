@@ -12,12 +12,46 @@ void setFlag(Process& process, std::uint32_t flag) noexcept {
   slot.seen_ns.store(process.clock->now());
 }
 
+std::uint64_t freeBytes() noexcept {
+  std::size_t free = 0;
+  std::size_t total = 0;
+  const CUresult result =
+      callNext<CUresult (*)(std::size_t*, std::size_t*)>(Hook::cuMemGetInfo_v2, &free, &total);
+  return result == CUDA_SUCCESS ? free : 0;
+}
+
+/// By how much the device's free memory shrinks with a context of the guard's own; 0 when the driver makes
+/// none.
+std::uint64_t costOfContext(CUdevice device) noexcept {
+  CUcontext made = nullptr;
+  const std::uint64_t before = freeBytes();
+  using Create = CUresult (*)(CUcontext*, unsigned, CUdevice);
+  if (callNext<Create>(Hook::cuCtxCreate_v2, &made, 0U, device) != CUDA_SUCCESS) return 0;
+  const std::uint64_t after = freeBytes();
+  callNext<CUresult (*)(CUcontext)>(Hook::cuCtxDestroy_v2, made);
+  return before > after ? before - after : 0;
+}
+
+/// The container's first process measures what a context costs, inside of one of its own, because only there
+/// the driver says what is free. Twice, and the lesser counts: another container may allocate meanwhile.
+void measureContext(Process& process, std::uint32_t gpu, CUdevice device) noexcept {
+  if (process.limitsOf(gpu).memory_bytes.load() == 0 || contextGranules(process, gpu) != 0) return;
+  CUcontext outer = nullptr;
+  using Create = CUresult (*)(CUcontext*, unsigned, CUdevice);
+  if (callNext<Create>(Hook::cuCtxCreate_v2, &outer, 0U, device) != CUDA_SUCCESS) return;
+  const std::uint64_t first = costOfContext(device);
+  const std::uint64_t second = costOfContext(device);
+  callNext<CUresult (*)(CUcontext)>(Hook::cuCtxDestroy_v2, outer);
+  process.usage->gpu(gpu).context_bytes = first < second ? first : second;
+}
+
 /// A context costs memory too. It has its key in the table and dies with what was allocated in it.
 template <typename Call>
 CUresult createContext(Process& process, CUcontext* out, CUdevice device, Call call) noexcept {
   Wanted wanted{.kind = BufferKind::Context, .place = {}};
   if (const CUresult result = gpuOfDevice(process, device, wanted.place.gpu); result != CUDA_SUCCESS)
     return result;
+  measureContext(process, wanted.place.gpu, device);
   wanted.granules = contextGranules(process, wanted.place.gpu);
   const auto make = [&](std::uint64_t& handle, std::uint64_t&) {
     const CUresult result = call();

@@ -14,6 +14,9 @@ std::uint64_t limitOf(const Process& process, std::uint32_t gpu) noexcept {
   return process.limitsOf(gpu).memory_bytes.load(kRelaxed);
 }
 
+/// No context is larger; what a container writes into its own region must not count for more.
+constexpr std::uint64_t kLargestContext = std::uint64_t{4} << 30U;
+
 /// Memory that nobody uses any more: of dead processes, and in this process's pools.
 void reclaim(Process& process, std::uint32_t gpu) noexcept {
   Slots(*process.usage, *process.limits).reap(process.identity);
@@ -181,7 +184,9 @@ void dropMappings(Process& process, CUdeviceptr address, std::uint64_t bytes) no
 }
 
 std::uint64_t contextGranules(const Process& process, std::uint32_t gpu) noexcept {
-  return granulesOf(process.limitsOf(gpu).context_bytes.load(kRelaxed));
+  const std::uint64_t told = process.limitsOf(gpu).context_bytes.load(kRelaxed);
+  const std::uint64_t measured = process.usage->gpu(gpu).context_bytes.load(kRelaxed);
+  return granulesOf(std::min(told != 0 ? told : measured, kLargestContext));
 }
 
 void forgetContext(Process& process, std::uint64_t context) noexcept {

@@ -106,7 +106,8 @@ void dropMappings(Process& process, CUdeviceptr address, std::uint64_t bytes) no
 
 // ---- Contexts, graphs, IPC, arrays ----
 
-/// What a context costs on this GPU, in granules, as far as the daemon knows.
+/// What a context costs on this GPU, in granules, as the daemon says or the container has measured; 0: not
+/// known.
 std::uint64_t contextGranules(const Process& process, std::uint32_t gpu) noexcept;
 /// The context and all that was allocated in it is gone.
 void forgetContext(Process& process, std::uint64_t context) noexcept;

@@ -48,10 +48,9 @@ inline constexpr std::uint32_t kPaceWhenContended = 1;  // No pacing while `cont
 /// One GPU of the container, in the order the container sees them. Every field but the UUID may change while
 /// the container runs; each is one plain atomic store.
 struct alignas(64) GpuLimits {
-  std::array<char, 48> uuid;                // "GPU-..." as NVML spells it, ended by zero bytes
-  std::atomic<std::uint64_t> memory_bytes;  // Over all processes of the container; 0: no limit
-  std::atomic<std::uint64_t>
-      context_bytes;  // What one context costs on this GPU; 0: not known yet, not counted
+  std::array<char, 48> uuid;                 // "GPU-..." as NVML spells it, ended by zero bytes
+  std::atomic<std::uint64_t> memory_bytes;   // Over all processes of the container; 0: no limit
+  std::atomic<std::uint64_t> context_bytes;  // What one context costs on this GPU; 0: the guard measures it
   std::atomic<std::uint32_t> compute_permille;  // Of the GPU's time; 0 or 1000 and more: no limit
   std::atomic<std::uint32_t> pacing;            // kPaceAlways, kPaceWhenContended
   // The daemon's feedback. Measured GPU time is multiplied by charge_permille/1000 before it is charged, so
@@ -176,7 +175,9 @@ struct alignas(64) GpuUsage {
   // CLOCK_MONOTONIC. A launch may start when that is not in the future; idle time is worth the burst at most.
   std::atomic<std::uint64_t> paid_until_ns;
   std::atomic<std::uint64_t> paid_permille;  // The rate that paid_until_ns was reckoned with
-  std::array<std::uint64_t, 5> reserved;
+  std::atomic<std::uint64_t>
+      context_bytes;  // What a context costs, as the container's first process measured it
+  std::array<std::uint64_t, 4> reserved;
   std::array<std::atomic<std::uint64_t>, kMaxProcesses> used;  // UsedWord
   std::array<Counters, kMaxProcesses> counters;
 };

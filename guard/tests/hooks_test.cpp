@@ -322,6 +322,8 @@ class HolesTest : public UnderGuard {
   template <typename Launch>
   std::uint64_t permilleOf(Launch launchOnce) {
     grant(0, {.compute_permille = 200});
+    const auto warm = std::chrono::steady_clock::now() + std::chrono::milliseconds(150);  // Spends the burst
+    while (std::chrono::steady_clock::now() < warm) EXPECT_EQ(launchOnce(), CUDA_SUCCESS);
     const std::uint64_t before = own(0).gpu_ns;
     const auto began = std::chrono::steady_clock::now();
     while (std::chrono::steady_clock::now() - began < std::chrono::milliseconds(500)) {
@@ -395,7 +397,18 @@ TEST_F(HolesTest, EachContextIsCountedAndNotOnlyThePrimaryOne) {
   EXPECT_EQ(call("cuDevicePrimaryCtxRelease_v2", 0), CUDA_SUCCESS);
   EXPECT_EQ(call("cuCtxDestroy_v2", first), CUDA_SUCCESS);
   EXPECT_EQ(counted(0), 0U);
-  tellContextBytes(0, 0);
+}
+
+TEST_F(HolesTest, WhatAContextCostsIsMeasuredWhereTheDaemonDoesNotKnow) {
+  grant(0, {.memory_bytes = 4096 * kMib});
+  const std::size_t before = freeBytes();
+  CUcontext other = nullptr;
+  ASSERT_EQ(call("cuCtxCreate_v2", &other, 0U, 0), CUDA_SUCCESS);
+  // As the simulated T4's profile has it.
+  EXPECT_NEAR(static_cast<double>(counted(0)), 109'056.0 * 1024, 1.0 * kMib);
+  EXPECT_EQ(before - freeBytes(), counted(0));
+  EXPECT_EQ(call("cuCtxDestroy_v2", other), CUDA_SUCCESS);
+  EXPECT_EQ(counted(0), 0U);
 }
 
 TEST_F(HolesTest, MemoryOpenedFromAnotherProcessOfTheContainerCountsOnce) {
@@ -418,6 +431,7 @@ TEST_F(HolesTest, GpusAreMatchedByNameWhateverOrderTheProgramSeesThemIn) {
 }
 
 TEST_F(HolesTest, TheVariablesThatSwitchOtherGuardsOffDoNothing) {
+  tellContextBytes(0, 1);
   grant(0, {.memory_bytes = kMib});
   EXPECT_EQ(runSelf("two-mebibytes", {"CUDA_DISABLE_CONTROL=true", "GPU_CORE_UTILIZATION_POLICY=disable"}),
             CUDA_ERROR_OUT_OF_MEMORY);
@@ -428,6 +442,7 @@ TEST_F(HolesTest, TheVariablesThatSwitchOtherGuardsOffDoNothing) {
 
 TEST_F(HolesTest, ManyProcessesThatAllocateAtOnceNeverPassTheLimit) {
   constexpr int kProcesses = 4;
+  tellContextBytes(0, 1);
   grant(0, {.memory_bytes = 64 * kMib});
   std::array<pid_t, kProcesses> children{};
   for (pid_t& child : children) {

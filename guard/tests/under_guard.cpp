@@ -48,13 +48,30 @@ ProcessGpuUsage own(std::size_t gpu, bool* reported) {
 
 std::uint64_t counted(std::size_t gpu) { return own(gpu).bytes; }
 
-std::uint64_t containerBytes(std::size_t gpu) {
+namespace {
+
+UsageRegion* mappedUsage() {
   static UsageRegion* const region = [] {
     const int fd = ::open((folder() / "usage").c_str(), O_RDWR | O_CLOEXEC);
     void* base = ::mmap(nullptr, usageBytes(kGpus), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     ::close(fd);
     return base != MAP_FAILED ? static_cast<UsageRegion*>(base) : nullptr;
   }();
+  return region;
+}
+
+/// As in the beginning: nothing is known of what contexts cost.
+void forgetContextCosts() {
+  for (std::size_t i = 0; i < kGpus; ++i) {
+    tellContextBytes(i, 0);
+    mappedUsage()->gpu(i).context_bytes = 0;
+  }
+}
+
+}  // namespace
+
+std::uint64_t containerBytes(std::size_t gpu) {
+  UsageRegion* region = mappedUsage();
   return region != nullptr ? Accounting(*region, gpu).used() * kGranule : ~std::uint64_t{0};
 }
 
@@ -65,6 +82,7 @@ void UnderGuard::SetUp() {
 
 void UnderGuard::TearDown() {
   for (std::size_t i = 0; i < kGpus; ++i) grant(i, {});
+  forgetContextCosts();
   CudaTest::TearDown();
 }
 
