@@ -195,7 +195,7 @@ CUuuid uuidBytes(std::string_view text) {
     if (std::from_chars(&c, &c + 1, value, 16).ec != std::errc{}) continue;
     if (digits >= 2 * sizeof(uuid.bytes)) break;
     unsigned char& byte = uuid.bytes[digits / 2];
-    byte = static_cast<unsigned char>(byte << 4 | value);
+    byte = static_cast<unsigned char>((unsigned{byte} << 4U) | value);
     ++digits;
   }
   return uuid;
