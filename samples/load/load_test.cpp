@@ -28,7 +28,7 @@ TEST(LoadOptionsTest, ReadsWhatItSaysInItsHelp) {
 }
 
 TEST(LoadOptionsTest, NamesWhatIsWrong) {
-  for (const char* wrong : {"--streams=0", "--streams=65", "--rate=x", "--launch=maybe",
+  for (const char* wrong : {"--streams=0", "--requests=0", "--streams=65", "--rate=x", "--launch=maybe",
                             "--arrival=", "memory=1", "--duration=0", "--kernel-us=nan", "--no-such"}) {
     EXPECT_EQ(parseLoadOptions({wrong}).error, std::string("wrong option: ") + wrong);
   }

@@ -36,6 +36,8 @@ struct Run {
   Nanoseconds measured_from;
   Nanoseconds end;
   std::atomic<bool> stop{false};
+  std::atomic<std::uint64_t> taken{0};    // Requests begun
+  std::atomic<std::uint32_t> working{0};  // Streams that go on
 
   std::mutex mutex;
   std::optional<Arrivals> arrivals;  // Of an open loop
@@ -67,12 +69,15 @@ bool waitUntil(const Run& run, Nanoseconds due) {
   return false;
 }
 
+/// Takes one more of the requests there are to be.
+bool takeOne(Run& run) { return run.options.requests == 0 || run.taken.fetch_add(1) < run.options.requests; }
+
 void work(Run& run, const GpuLoad& load) {
   try {
     load.enter();
     LoadStream stream(load);
     std::vector<Request> requests;
-    for (Nanoseconds due = nextDue(run); waitUntil(run, due); due = nextDue(run)) {
+    for (Nanoseconds due = nextDue(run); waitUntil(run, due) && takeOne(run); due = nextDue(run)) {
       const double gpu_ms = stream.run();
       const Nanoseconds done = run.now();
       if (done < run.measured_from) continue;
@@ -85,6 +90,7 @@ void work(Run& run, const GpuLoad& load) {
     const std::lock_guard lock(run.mutex);
     if (run.error.empty()) run.error = failure.message;
   }
+  run.working.fetch_sub(1);
 }
 
 /// Requests that were due before `until` and that nobody took any more.
@@ -99,7 +105,7 @@ std::uint64_t stillDue(Run& run, Nanoseconds until) {
 /// Until the load has run its time or a signal ends it; true for a signal.
 bool sleepUnlessStopped(const Run& run, const sigset_t& signals) {
   constexpr long kLookNs = 20'000'000;
-  while (!run.stop && run.now() < run.end) {
+  while (!run.stop && run.working != 0 && run.now() < run.end) {
     const Nanoseconds left = run.end - run.now();
     const timespec pause{0, std::clamp<long>(left.count(), 1, kLookNs)};
     if (::sigtimedwait(&signals, nullptr, &pause) > 0) return true;
@@ -115,7 +121,17 @@ int generate(const Cuda& cuda, const LoadOptions& options) {
   ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   const GpuLoad load(cuda, options);
   const Nanoseconds warmup = milliseconds(options.warmup_s * 1e3);
-  Run run{options, Clock::now(), warmup, warmup + milliseconds(options.duration_s * 1e3), {}, {}, {}, {}, {}};
+  Run run{options,
+          Clock::now(),
+          warmup,
+          warmup + milliseconds(options.duration_s * 1e3),
+          {},
+          0,
+          options.streams,
+          {},
+          {},
+          {},
+          {}};
   if (options.arrival != Arrival::Closed)
     run.arrivals.emplace(options.arrival == Arrival::Poisson, options.rate, options.seed, windowsOf(options));
   {

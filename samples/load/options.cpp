@@ -59,6 +59,7 @@ bool readTimes(std::string_view name, std::string_view value, LoadOptions& optio
 bool readValue(std::string_view name, std::string_view value, LoadOptions& options) {
   if (name == "device") return readNumber(value, 0, 1023, options.device);
   if (name == "arrival") return readArrival(value, options.arrival);
+  if (name == "requests") return readNumber(value, std::uint64_t{1}, ~std::uint64_t{0}, options.requests);
   if (name == "streams") return readNumber(value, 1U, kMaxStreams, options.streams);
   if (name == "launch") return readLaunch(value, options.launch);
   if (name == "kernels") return readNumber(value, 1U, kMaxKernels, options.kernels);
@@ -91,6 +92,7 @@ const char* const kLoadUsage =
     "  --on=MS --off=MS  bursts: requests for MS, then none for MS\n"
     "  --streams=N       streams with one request in work each (1)\n"
     "  --duration=S      seconds of load (10); SIGTERM and SIGINT end it early, with a report\n"
+    "  --requests=N      end after N requests, if that is sooner\n"
     "  --warmup=S        seconds of load before that which are not counted (0)\n"
     "  --seed=N          of the random arrivals (1)\n"
     "What a request does:\n"

@@ -20,6 +20,7 @@ struct LoadOptions {
   int device = 0;
   double duration_s = 10;
   double warmup_s = 0;
+  std::uint64_t requests = 0;  // End after so many; 0: when the time is over
   Arrival arrival = Arrival::Closed;
   double rate = 0;    // Requests a second, of all streams together
   double on_ms = 0;   // Bursts: requests come for this long ...
