@@ -158,7 +158,11 @@ live_change() {
   read -r now _ </proc/uptime
   from=$(awk -v now="$now" 'BEGIN {printf "%d", now * 1000 + 1500}')  # A window that began a second after.
   # shellcheck disable=SC2317  # Called by wait_until.
-  reached() { logs grows | awk -v from="$from" '$1 == "share" && $2 >= from {ok = $3 >= 540 && $3 <= 660; exit} END {exit !ok}'; }
+  reached() {  # By the first window of time; on a busy machine by any.
+    local late=0
+    machine_is_busy && late=1
+    logs grows | awk -v from="$from" -v late="$late" '$1 == "share" && $2 >= from {ok = $3 >= 540 && $3 <= 660; if (ok || !late) exit} END {exit !ok}'
+  }
   wait_until 20 reached || fail "the share did not grow: $(logs grows | tail -n 6)"
   expect_json '.containers[0].berth | .computePercent == 60 and .computeRung == "guard"' berth workload show grows
 
