@@ -62,12 +62,7 @@ Result<void> InventoryKeeper::takeStock() {
   // Before anyone is asked: a GPU may go to a guest, or come back, while the driver makes its list.
   const std::shared_ptr<const Book> asked = desk_.book();
   seen.held_by_vms = heldByVms(asked->state);
-  TRY(const gpu::DriverInfo info, driver_.info());
-  TRY(seen.listed, driver_.list());
-  seen.simulated = info.simulated;
-  if (!info.simulated) {
-    if (auto on_bus = bus_.gpus(also_gpus_)) seen.on_bus = std::move(*on_bus);
-  }
+  TRY_VOID(ask(seen, asked->state));
   seen.known = desk_.book()->state.gpus;
   if (gpu::takeInventory(seen).changes.empty()) return {};
   return desk_.change([&](Draft& draft) -> Result<void> {
@@ -82,6 +77,28 @@ Result<void> InventoryKeeper::takeStock() {
     }
     return {};
   });
+}
+
+/// Asks the driver and the bus. A box whose GPUs are all known by PCI alone needs no driver.
+Result<void> InventoryKeeper::ask(gpu::Sightings& seen, const ledger::State& state) {
+  const auto by_pci = [](const ledger::Gpu& gpu) { return gpu.uuid == gpu::identityByPci(gpu.pci); };
+  const bool may_do_without = !also_gpus_.empty() && std::ranges::all_of(state.gpus, by_pci);
+  const Result<gpu::DriverInfo> info = driver_.info();
+  if (!info && !may_do_without) return fail(info.error());
+  seen.simulated = info && info->simulated;
+  if (info) {
+    TRY(seen.listed, driver_.list());
+  }
+  if (seen.simulated) return {};
+  if (auto on_bus = bus_.gpus(also_gpus_)) seen.on_bus = *std::move(on_bus);
+  for (gpu::GpuInfo& gpu : gpu::gpusByPci(seen.on_bus.value_or(std::vector<gpu::PciDevice>()), also_gpus_)) {
+    // One that the driver has, or had before it went to a guest, has a UUID.
+    const auto known = std::ranges::find(state.gpus, gpu.pci, &ledger::Gpu::pci);
+    const bool has_uuid = known != state.gpus.end() && known->uuid != gpu.uuid;
+    const bool listed = std::ranges::find(seen.listed, gpu.pci, &gpu::GpuInfo::pci) != seen.listed.end();
+    if (!listed && !has_uuid) seen.listed.push_back(std::move(gpu));
+  }
+  return {};
 }
 
 Result<void> InventoryKeeper::handle(const gpu::GpuEvent& event) {

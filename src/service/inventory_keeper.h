@@ -10,6 +10,7 @@
 #include "base/guarded.h"
 #include "gpu/driver.h"
 #include "gpu/health.h"
+#include "gpu/inventory.h"
 #include "gpu/pci.h"
 #include "service/desk.h"
 
@@ -32,6 +33,7 @@ class InventoryKeeper {
 
  private:
   Result<void> takeStock();
+  Result<void> ask(gpu::Sightings& seen, const ledger::State& state);
   Result<void> retest(const ledger::Gpu& gpu);
 
   Desk& desk_;
