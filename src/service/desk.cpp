@@ -185,6 +185,22 @@ bool Desk::waitUntil(const std::function<bool(const Book&)>& done,
   }
 }
 
+Result<std::optional<std::string>> Desk::note(std::string_view key) const {
+  const std::scoped_lock lock(ledger_mutex_);
+  return ledger_.setting(key);
+}
+
+Result<void> Desk::putNote(std::string_view key, std::string_view text) {
+  const std::scoped_lock lock(ledger_mutex_);
+  TRY(ledger::Transaction transaction, ledger_.begin("note"));
+  if (text.empty()) {
+    TRY_VOID(transaction.deleteSetting(key));
+  } else {
+    TRY_VOID(transaction.putSetting(key, text));
+  }
+  return transaction.commit();
+}
+
 void Desk::nudge() const {
   {
     const std::scoped_lock lock(mutex_);

@@ -129,6 +129,11 @@ class Desk {
 
   Result<std::vector<Event>> events(std::int64_t since, int limit) const;
 
+  /// A text beside the book that few need, such as the journal of a GPU's move; nullopt: there is none.
+  Result<std::optional<std::string>> note(std::string_view key) const;
+  /// On disk before it returns. An empty text removes the note.
+  Result<void> putNote(std::string_view key, std::string_view text);
+
  private:
   Desk(ledger::Ledger& ledger, const Clock& clock, arbiter::Policy policy)
       : ledger_(ledger), clock_(clock), policy_(policy) {}
