@@ -29,6 +29,7 @@
 #include "daemon/simulation.h"
 #include "daemon/virtual_machines.h"
 #include "gpu/nvml/nvml_driver.h"
+#include "gpu/vfio/sysfs_settings.h"
 #include "http/authenticator.h"
 #include "http/server.h"
 #include "http/worker_pool.h"
@@ -38,6 +39,7 @@
 #include "os/pidfd.h"
 #include "os/procfs.h"
 #include "service/service.h"
+#include "service/vfio_handover.h"
 #include "sharing/guard/guard_library.h"
 #include "sharing/mps/mps_manager.h"
 
@@ -176,7 +178,9 @@ Result<void> run(const Config& config, const std::function<void()>& ready) {
        instanceName(config)});
   reconciler.attach(workloads, sharing, guard);
 
-  SimulatedHandover handover(simulation);
+  vfio::HelperWriter sysfs_writer(runner);
+  service::VfioHandover vfio_handover({*desk, nvml, runner, sysfs_writer, config.also_gpus});
+  Handover handover(simulation, vfio_handover);
   TRY(const std::unique_ptr<VirtualMachines> vms,
       VirtualMachines::create(config, {*desk, runner, handover, instanceName(config), boot_id,
                                        [&] { reconciler.lookAtInventory(); }}));

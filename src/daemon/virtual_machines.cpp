@@ -78,16 +78,12 @@ bool hasVm(const ledger::State& state, const GpuUuid& gpu) {
 
 }  // namespace
 
-Result<void> SimulatedHandover::toGuest(const ledger::Gpu& gpu, vm::Deadline /*deadline*/) {
-  if (gpu.simulated) return driver_.bind(gpu, "vfio");
-  return fail(Error{ErrorCode::Unavailable,
-                    "this Berth does not pass real GPUs through to virtual machines",
-                    "PassthroughUnavailable",
-                    {}});
+Result<void> Handover::toGuest(const ledger::Gpu& gpu, vm::Deadline deadline) {
+  return gpu.simulated ? driver_.bind(gpu, "vfio") : real_.toGuest(gpu, deadline);
 }
 
-Result<void> SimulatedHandover::toHost(const ledger::Gpu& gpu, vm::Deadline /*deadline*/) {
-  return gpu.simulated ? driver_.bind(gpu, "nvidia") : Result<void>{};
+Result<void> Handover::toHost(const ledger::Gpu& gpu, vm::Deadline deadline) {
+  return gpu.simulated ? driver_.bind(gpu, "nvidia") : real_.toHost(gpu, deadline);
 }
 
 VirtualMachines::VirtualMachines(const Config& config, Parts parts)

@@ -18,16 +18,18 @@
 
 namespace berth::daemon {
 
-/// A simulated GPU changes its binding in the simulated driver; the guest gets a stand-in. A real one cannot
-/// be passed through yet.
-class SimulatedHandover final : public service::GpuHandover {
+/// A simulated GPU changes its binding in the simulated driver; the guest gets a stand-in. A real one goes by
+/// VFIO.
+class Handover final : public service::GpuHandover {
  public:
-  explicit SimulatedHandover(SimulatedDriver& driver) : driver_(driver) {}
+  /// Both outlive this.
+  Handover(SimulatedDriver& driver, service::GpuHandover& real) : driver_(driver), real_(real) {}
   Result<void> toGuest(const ledger::Gpu& gpu, vm::Deadline deadline) override;
   Result<void> toHost(const ledger::Gpu& gpu, vm::Deadline deadline) override;
 
  private:
   SimulatedDriver& driver_;
+  service::GpuHandover& real_;
 };
 
 class VirtualMachines {
