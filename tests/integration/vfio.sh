@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Real VFIO: GPUs' stand-ins are bound, used, given back and recovered by berth::vfio in a test machine with an
 # emulated IOMMU (vfio_machine), then given to a guest of a libvirtd in there. Rules A1 and B9; peers' opportunity 11.
-# usage: vfio.sh moves|libvirt
+# usage: vfio.sh moves|libvirt|daemon
 set -uo pipefail
 here=$(dirname "$(readlink -f "$0")")
 # shellcheck source=lib.sh
@@ -12,7 +12,7 @@ cache=$BERTH_BUILD_DIR/vfio-machine
 
 need_root
 need qemu-system-x86_64 cpio modprobe depmod busybox
-[ "$what" != libvirt ] || need libvirtd virsh
+[ "$what" = moves ] || need libvirtd virsh curl jq
 compgen -G "$cache/*/kernel" >/dev/null || apt-cache show linux-image-amd64 >/dev/null 2>&1 ||
   skip "the package lists know no linux-image-amd64: apt-get update"
 
@@ -32,8 +32,12 @@ case $what in
     IOMMU=off in_machine iommu-off 120 512
     ;;
   libvirt) in_machine libvirt 280 2048 ;;
+  daemon)
+    [ -x "$berthd" ] || skip "berthd is not built"
+    in_machine daemon 290 2048
+    ;;
   *)
-    echo "usage: vfio.sh moves|libvirt" >&2
+    echo "usage: vfio.sh moves|libvirt|daemon" >&2
     exit 2
     ;;
 esac

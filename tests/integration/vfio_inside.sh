@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # What vfio.sh runs inside the test machine. Each check is a line "ok ..." or "FAILED ..."; the exit status is the
 # number of failures.
-# usage: vfio_inside.sh moves|libvirt|iommu-off
+# usage: vfio_inside.sh moves|daemon|libvirt|iommu-off
+# shellcheck disable=SC2317  # Some functions are called by name, by until_true and expect.
 set -uo pipefail
 
 : "${BERTH_BUILD_DIR:?the build tree}" "${BERTH_SOURCE_DIR:?the source tree}"
@@ -120,9 +121,7 @@ check_user_is_named() {
   wait $pid 2>/dev/null
 }
 
-# shellcheck disable=SC2317  # Called by until_true.
 no_helper_left() { ! grep -qs BERTH_SYSFS_DEVICE /proc/[0-9]*/environ; }
-# shellcheck disable=SC2317
 opened_by() { readlink /proc/"$1"/fd/* | grep -q 'vfio-device'; }
 
 # vfio-pci does not let go while a program has the device: the write hangs, this one does not.
@@ -194,12 +193,104 @@ libvirt() {
   "$BERTH_SOURCE_DIR/tools/private-libvirt" stop /tmp/libvirt
 }
 
+socket=/tmp/state/run/berth.sock
+# api METHOD PATH [JSON]: the answer; false for a refusal.
+api() { curl -sS --fail-with-body --max-time 60 --unix-socket $socket -X "$1" "http://berth/api/v1/$2" ${3:+-H 'Content-Type: application/json' -d "$3"}; }
+vm_is() { [ "$(api GET vms/vm1 | jq -r .powerState)" = "PowerState/$1" ]; }
+no_vm() { [ "$(api GET vms)" = "[]" ]; }
+gone() { ! kill -0 "$1" 2>/dev/null; }
+answers() { api GET gpus >/dev/null 2>&1; }
+gpu_of_vm() { api GET gpus | jq -r '.[] | select(.owner.kind == "vm") | .pciAddress'; }
+eventually() { # WHAT COMMAND...
+  local what=$1
+  shift
+  out=
+  # Emulation in emulation: a minute is not much.
+  if until_true "$@" || until_true "$@" || until_true "$@"; then ok "$what"; else
+    out=$(tail -n 5 /tmp/berthd.log)
+    failed "$what"
+  fi
+}
+
+start_berthd() {
+  rm -rf /tmp/failpoint
+  mkdir /tmp/failpoint
+  BERTH_FAILPOINT=/tmp/failpoint "$BERTH_BUILD_DIR/bin/berthd" --config /tmp/berthd.yaml --state-dir /tmp/state \
+    --engine-socket /tmp/no-engine.sock >>/tmp/berthd.log 2>&1 &
+  berthd=$!
+  eventually "berthd answers" answers
+}
+end_berthd() {
+  kill $berthd
+  wait $berthd 2>/dev/null
+}
+
+# A guest of one boot sector: cli; hlt; jmp back.
+prepare_vms() {
+  cat >/tmp/berthd.yaml <<YAML
+libvirtUri: "$1"
+accelerator: tcg
+vmCpuOvercommitPercent: 10000
+hostMemoryMiB: 0
+alsoGpus: 1234:11e8
+YAML
+  printf '\xfa\xf4\xeb\xfd' >/tmp/halt.raw
+  truncate -s 1M /tmp/halt.raw
+  printf '\x55\xaa' | dd of=/tmp/halt.raw bs=1 seek=510 conv=notrunc status=none
+  start_berthd
+  expect 0 "adds a size for the stand-in" api POST sizes '{"name":"card","vcpus":1,"memoryMiB":16,"gpus":1,"gpuModel":"1234:11e8"}'
+  expect 0 "adds the image" api PUT images/halt '{"file":"/tmp/halt.raw","osState":"Specialized"}'
+}
+
+create_vm() { expect 0 "creates a VM" api PUT vms/vm1 '{"size":"card","image":"halt","nics":[],"hold":"release"}'; }
+delete_vm() {
+  expect 0 "deletes the VM" api DELETE vms/vm1
+  eventually "  it is gone" no_vm
+  eventually "  its GPU's driver is back" expect_quietly_as_before
+  expect_as_before
+}
+expect_quietly_as_before() { [ "$(everything)" = "$before" ]; }
+
+# berthd gives a card to a guest, takes it back, and is killed in the middle of the move.
+daemon() {
+  local uri gpu crossing
+  expect 0 "starts a libvirtd" "$BERTH_SOURCE_DIR/tools/private-libvirt" start /tmp/libvirt
+  uri=$out
+  prepare_vms "$uri"
+  expect 0 "lists the stand-ins as GPUs, a card of two functions once" api GET gpus
+  out=$(jq -r '.[] | .uuid' <<<"$out" | tr '\n' ' ')
+  mentions "PCI-0000:00:04.0 PCI-0000:00:05.0 PCI-0000:01:00.0 PCI-0000:02:01.0 PCI-0000:02:02.0"
+  create_vm
+  eventually "  it runs" vm_is running
+  gpu=$(gpu_of_vm)
+  expect_driver "$gpu" vfio-pci
+  expect 0 "  asks its QEMU for its devices" virsh -q -c "$uri" qemu-monitor-command berth-vm1 --hmp info pci
+  mentions 1234:11e8
+  expect 0 "deallocates it" api POST vms/vm1/deallocate '{"force":true}'
+  eventually "  it is deallocated" vm_is deallocated
+  expect_as_before
+  delete_vm
+
+  for crossing in 8 14 20; do
+    echo $(($(cut -d' ' -f1 /tmp/failpoint/crossings | tail -n 1) + crossing)) >/tmp/failpoint/kill-at
+    create_vm
+    eventually "berthd is killed at commit $crossing of it, after: $(tail -n 1 /tmp/failpoint/crossings)" gone $berthd
+    start_berthd
+    eventually "  the next berthd has the VM running" vm_is running
+    expect_driver "$(gpu_of_vm)" vfio-pci
+    delete_vm
+  done
+  end_berthd
+  "$BERTH_SOURCE_DIR/tools/private-libvirt" stop /tmp/libvirt
+}
+
 case ${1:-} in
   moves) moves ;;
+  daemon) daemon ;;
   libvirt) libvirt ;;
   iommu-off) iommu_off ;;
   *)
-    echo "usage: vfio_inside.sh moves|libvirt|iommu-off" >&2
+    echo "usage: vfio_inside.sh moves|daemon|libvirt|iommu-off" >&2
     exit 2
     ;;
 esac
