@@ -89,7 +89,7 @@ Outcome outcomeOf(const Error& error, GuestOs os) {
   return failure(failedCode(os), error.message, remedy.empty() ? "berth vm extension retry" : remedy);
 }
 
-std::string tailOf(std::string text) {
+std::string tailOf(const std::string& text) {
   return text.size() <= kKeptOutput ? text : text.substr(text.size() - kKeptOutput);
 }
 
