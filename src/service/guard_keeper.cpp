@@ -285,9 +285,15 @@ void GuardKeeper::learnContextCosts(const std::vector<Process>& processes, const
 
 void GuardKeeper::giveFeedback(const std::map<std::string, Limited>& limited) const {
   const std::vector<sharing::Feedback> feedback = accounts_.feedback();
+  std::map<std::string, sharing::GuardedGpus> gpus_of;
+  for (const auto& [name, container] : limited) gpus_of[name] = container.gpus;
+  const auto turns = sharing::turnsOf(gpus_of);
   for (const auto& [name, container] : limited) {
     std::vector<guard::GpuFeedback> mine(container.gpus.size());
-    for (guard::GpuFeedback& each : mine) each.context_bytes = context_costs_.of(name);
+    for (std::size_t i = 0; i < mine.size(); ++i) {
+      mine[i].context_bytes = context_costs_.of(name);
+      mine[i].turn = turns.at(name)[i];
+    }
     for (const sharing::Feedback& each : feedback) {
       const auto gpu = std::ranges::find(container.gpus, each.gpu, &sharing::GuardedGpu::gpu);
       if (each.container != name || gpu == container.gpus.end()) continue;

@@ -52,4 +52,22 @@ RegionSteps planRegions(const std::map<std::string, GuardedGpus>& wanted, const 
   return steps;
 }
 
+std::map<std::string, std::vector<std::uint32_t>> turnsOf(
+    const std::map<std::string, GuardedGpus>& containers) {
+  std::map<GpuUuid, int> sharers;
+  for (const auto& [name, gpus] : containers) {
+    for (const GuardedGpu& each : gpus) sharers[each.gpu] += each.share.compute_permille > 0 ? 1 : 0;
+  }
+  std::map<std::string, std::vector<std::uint32_t>> turns;
+  std::map<GpuUuid, std::uint32_t> begins;
+  for (const auto& [name, gpus] : containers) {
+    for (const GuardedGpu& each : gpus) {
+      const bool takes_turns = each.share.compute_permille > 0 && sharers[each.gpu] > 1;
+      turns[name].push_back(takes_turns ? 1 + begins[each.gpu] : 0);
+      begins[each.gpu] += each.share.compute_permille;
+    }
+  }
+  return turns;
+}
+
 }  // namespace berth::sharing

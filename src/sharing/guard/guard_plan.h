@@ -1,6 +1,7 @@
 // Which containers have a guard, with which limits, and what to do about the files that are there: pure.
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <optional>
 #include <string>
@@ -37,5 +38,10 @@ struct RegionSteps {
 
 /// `wanted` holds the limited containers that run or are being started, by name.
 RegionSteps planRegions(const std::map<std::string, GuardedGpus>& wanted, const PresentRegions& present);
+
+/// guard::GpuFeedback::turn for each container's GPUs in order: turns one behind the other, by name, on a GPU
+/// that several containers share by limits of the guard; 0 elsewhere.
+std::map<std::string, std::vector<std::uint32_t>> turnsOf(
+    const std::map<std::string, GuardedGpus>& containers);
 
 }  // namespace berth::sharing

@@ -53,5 +53,19 @@ TEST(GuardPlanTest, FilesFollowTheBook) {
   EXPECT_EQ(steps.missing, (std::vector<std::string>{"c/0/c", "d/0/c", "e/0/c"}));
 }
 
+TEST(GuardPlanTest, ContainersThatShareAGpuHaveTurnsOneBehindTheOther) {
+  const auto turns = turnsOf({{"a/0/c", limits(0, 200)},
+                              {"b/0/c", limits(1, 0)},
+                              {"c/0/c", limits(0, 300)},
+                              {"d/0/c", limits(0, 500)},
+                              {"e/0/c", limits(0, 400, "GPU-2")}});
+  using Turns = std::vector<std::uint32_t>;
+  EXPECT_EQ(turns.at("a/0/c"), Turns{1});
+  EXPECT_EQ(turns.at("b/0/c"), Turns{0}) << "no share of its time";
+  EXPECT_EQ(turns.at("c/0/c"), Turns{201});
+  EXPECT_EQ(turns.at("d/0/c"), Turns{501});
+  EXPECT_EQ(turns.at("e/0/c"), Turns{0}) << "alone on its GPU";
+}
+
 }  // namespace
 }  // namespace berth::sharing
