@@ -40,6 +40,8 @@ Result<json::value> readJson(std::string_view text, const std::string& file) {
   boost::system::error_code error;
   const std::size_t used = parser.write_some(text.data(), text.size(), error);
   if (!error && used == text.size()) parser.finish(error);
+  // The parser takes an end within a comment for a good one and has no value then.
+  if (!error && !parser.done()) error = json::make_error_code(json::error::incomplete);
   if (error) return fail(malformed(file + ":" + lineAndColumn(text, used) + ": " + error.message()));
   // After the value only blanks and comments may stand; the parser has taken those with it.
   if (used < text.size()) {

@@ -34,8 +34,8 @@ TEST(JsonReaderTest, CommentsTrailingCommasAndAByteOrderMarkAreTaken) {
 TEST(JsonReaderTest, ErrorsNameFileLineAndColumn) {
   EXPECT_THAT(readError("{\n  \"a\": tru\n}"), HasSubstr("t.json:2:"));
   EXPECT_THAT(readError("{} {}"), HasSubstr("t.json:1:4: there is more after the JSON value"));
-  for (const char* bad :
-       {"", "{", "[1, 2", "{\"a\" 1}", "{'a': 1}", "\xef\xbb\xbf", "nul", "\"\\x\"", "1e999x", "[1,,2]"}) {
+  for (const char* bad : {"", "{", "[1, 2", "{\"a\" 1}", "{'a': 1}", "\xef\xbb\xbf", "nul", "\"\\x\"",
+                          "1e999x", "[1,,2]", "/", "/**", "[1 /*"}) {
     EXPECT_THAT(readError(bad), HasSubstr("t.json:")) << bad;
   }
 }

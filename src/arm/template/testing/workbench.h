@@ -81,15 +81,20 @@ inline Result<Plan> planOf(const std::string& text, const json::object& paramete
   return makePlan(declared, parameters, around);
 }
 
-/// The value of one expression, "[...]" with its brackets; the error's text where there is none.
-inline json::value valueOf(const std::string& expression, Runtime* runtime = nullptr) {
+/// The value of one expression, "[...]" with its brackets.
+inline Result<json::value> evaluated(const std::string& expression, Runtime* runtime = nullptr) {
   static const auto kEmpty = [] {
     auto document = readJson(withSchema(R"("resources": [])"), "t.json");
     return *Template::parse(*std::move(document));
   }();
   TemplateScope scope(kEmpty, {}, aroundGroup(), std::make_shared<Budget>());
   Evaluator evaluator(scope, {}, runtime);
-  auto value = evaluator.evaluate(json::value(expression), "here");
+  return evaluator.evaluate(json::value(expression), "here");
+}
+
+/// The same, with the error's text where there is no value.
+inline json::value valueOf(const std::string& expression, Runtime* runtime = nullptr) {
+  auto value = evaluated(expression, runtime);
   if (!value) return json::value("ERROR " + value.error().message);
   return *std::move(value);
 }
