@@ -125,7 +125,8 @@ TEST_F(PacingTest, TimeThatOthersRanBetweenTheEventsIsNotCharged) {
     launchOnce();
     g_now += 10'000;
   }
-  EXPECT_NEAR(static_cast<double>(launches * g_kernel_ns * 1000 / (g_now - began)), 500, 30);
+  EXPECT_NEAR(static_cast<double>(launches * g_kernel_ns * 1000) / static_cast<double>(g_now - began), 500,
+              30);
 }
 
 TEST_F(PacingTest, TheDaemonsFeedbackScalesWhatIsCharged) {

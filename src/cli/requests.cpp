@@ -5,7 +5,6 @@
 #include <boost/json.hpp>
 
 #include "base/utf8.h"
-
 #include "cli/vm_requests.h"
 
 namespace berth::cli {
