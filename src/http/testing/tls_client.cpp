@@ -23,8 +23,9 @@ int connectTo(std::uint16_t port) {
   address.sin_family = AF_INET;
   address.sin_port = htons(port);
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  static_cast<void>(::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address));
-  return fd;
+  if (::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) return fd;
+  ::close(fd);
+  return -1;  // On which the handshake fails.
 }
 
 void trust(SSL_CTX* context, const std::string& authority_pem) {
