@@ -113,8 +113,13 @@ std::optional<std::string> base64Decode(std::string_view text) {
   return bytes;
 }
 
+Result<std::string> GuestAgent::send(const std::string& command, Deadline deadline) {
+  if (!stop_.stop_requested()) return hypervisor_.agentCommand(name_, command, deadline);
+  return fail(Error{ErrorCode::Unavailable, "berthd stops", "Stopped", {}});
+}
+
 Result<void> GuestAgent::ping(Deadline deadline) {
-  TRY(const auto text, hypervisor_.agentCommand(name_, command("guest-ping"), deadline));
+  TRY(const auto text, send(command("guest-ping"), deadline));
   TRY(const auto value, answer(text));
   return {};
 }
@@ -138,15 +143,13 @@ Result<GuestExit> GuestAgent::exec(const std::vector<std::string>& argv, const s
   json::object arguments{
       {"path", argv.front()}, {"arg", json::array(argv.begin() + 1, argv.end())}, {"capture-output", true}};
   if (!input.empty()) arguments["input-data"] = base64Encode(input);
-  TRY(const auto text,
-      hypervisor_.agentCommand(name_, command("guest-exec", std::move(arguments)), deadline));
+  TRY(const auto text, send(command("guest-exec", std::move(arguments)), deadline));
   TRY(const auto started, answer(text));
   if (!started.is_object()) return fail(ErrorCode::Corrupt, "guest-exec's answer is not an object");
   const std::int64_t pid = numberOr(started.get_object(), "pid", -1);
   std::chrono::milliseconds length = kFirstPause;
   while (true) {
-    TRY(const auto status_text,
-        hypervisor_.agentCommand(name_, command("guest-exec-status", {{"pid", pid}}), deadline));
+    TRY(const auto status_text, send(command("guest-exec-status", {{"pid", pid}}), deadline));
     TRY(const auto status, answer(status_text));
     if (!status.is_object()) return fail(ErrorCode::Corrupt, "guest-exec-status's answer is not an object");
     if (flag(status.get_object(), "exited")) return readExit(status.get_object());
@@ -169,12 +172,10 @@ Result<void> GuestAgent::writeFile(const std::string& path, std::string_view con
 
 Result<void> GuestAgent::writeFile(const std::string& path, const std::function<Result<std::string>()>& next,
                                    Deadline deadline) {
-  TRY(const auto opened_text,
-      hypervisor_.agentCommand(name_, command("guest-file-open", {{"path", path}, {"mode", "wb"}}),
-                               deadline));
+  TRY(const auto opened_text, send(command("guest-file-open", {{"path", path}, {"mode", "wb"}}), deadline));
   TRY(const auto handle, answer(opened_text));
   Result<void> written = writePieces(json::serialize(handle), next, deadline);
-  auto closed = hypervisor_.agentCommand(name_, command("guest-file-close", {{"handle", handle}}), deadline);
+  auto closed = send(command("guest-file-close", {{"handle", handle}}), deadline);
   if (!written) return written;
   TRY(const auto closed_text, std::move(closed));
   TRY(const auto value, answer(closed_text));
@@ -189,15 +190,13 @@ Result<void> GuestAgent::writePieces(const std::string& handle,
     TRY(const std::string piece, next());
     if (piece.empty()) return {};
     TRY(const auto text,
-        hypervisor_.agentCommand(
-            name_, command("guest-file-write", {{"handle", number}, {"buf-b64", base64Encode(piece)}}),
-            deadline));
+        send(command("guest-file-write", {{"handle", number}, {"buf-b64", base64Encode(piece)}}), deadline));
     TRY(const auto done, answer(text));
   }
 }
 
 Result<std::string> GuestAgent::osInfo(Deadline deadline) {
-  TRY(const auto text, hypervisor_.agentCommand(name_, command("guest-get-osinfo"), deadline));
+  TRY(const auto text, send(command("guest-get-osinfo"), deadline));
   TRY(const auto value, answer(text));
   return json::serialize(value);
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -26,8 +27,10 @@ struct GuestExit {
 /// message) is Conflict with reason AgentError; an answer that is none of the protocol's is Corrupt.
 class GuestAgent {
  public:
-  /// `hypervisor` outlives this.
-  GuestAgent(Hypervisor& hypervisor, VmName name) : hypervisor_(hypervisor), name_(std::move(name)) {}
+  /// `hypervisor` outlives this. Once a stop is requested each call is Unavailable with reason Stopped, and
+  /// nothing more reaches the guest.
+  GuestAgent(Hypervisor& hypervisor, VmName name, std::stop_token stop = {})
+      : hypervisor_(hypervisor), name_(std::move(name)), stop_(std::move(stop)) {}
 
   Result<void> ping(Deadline deadline);
   /// Pings until the agent answers. Timeout: it did not.
@@ -44,11 +47,13 @@ class GuestAgent {
   Result<std::string> osInfo(Deadline deadline);
 
  private:
+  Result<std::string> send(const std::string& command, Deadline deadline);
   Result<void> writePieces(const std::string& handle, const std::function<Result<std::string>()>& next,
                            Deadline deadline);
 
   Hypervisor& hypervisor_;
   VmName name_;
+  std::stop_token stop_;
 };
 
 /// Base64 (RFC 4648). decode: nullopt for what is not base64, blanks included.

@@ -24,6 +24,7 @@ namespace fs = std::filesystem;
 constexpr std::uint16_t kNvidia = 0x10de;
 constexpr std::size_t kKeptOutput = 4000;
 constexpr std::chrono::seconds kCallTime{60};
+constexpr std::chrono::minutes kReadyTime{10};  // A guest that boots, emulated, needs some.
 constexpr int kPercentWaiting = 5;
 constexpr int kPercentCopying = 10;
 constexpr int kPercentInstalling = 50;
@@ -319,7 +320,7 @@ Result<Outcome> Installer::installOrFail(const Job& job, const Progress& progres
   const GuestOs os = handlerOs(job.record.request);
   const std::string folder = attemptFolder(job.record);
   progress(kPercentWaiting, "waiting for the guest's agent");
-  TRY_VOID(agent_.waitReady(deadline));
+  TRY_VOID(agent_.waitReady(std::min(deadline, std::chrono::steady_clock::now() + kReadyTime)));
   TRY_VOID(putScript(os, deadline));
   TRY(const GuestReport before, call(os, {"status", folder}, deadline));
   TRY(const GuestReport inspected, inspect(job, deadline));
@@ -384,7 +385,7 @@ Result<Outcome> Installer::runRemover(const Job& job, Bundle bundle, const Progr
 Result<Outcome> Installer::removeOrFail(const Job& job, const Progress& progress, Deadline deadline) {
   const GuestOs os = handlerOs(job.record.request);
   progress(kPercentWaiting, "waiting for the guest's agent");
-  TRY_VOID(agent_.waitReady(deadline));
+  TRY_VOID(agent_.waitReady(std::min(deadline, std::chrono::steady_clock::now() + kReadyTime)));
   TRY_VOID(putScript(os, deadline));
   Outcome outcome;
   outcome.message = "the driver stays in the guest: it brought no program that removes it";

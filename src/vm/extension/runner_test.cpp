@@ -1,23 +1,19 @@
 #include "vm/extension/runner.h"
 
 #include <cstdlib>
-#include <deque>
 #include <filesystem>
 #include <fstream>
 #include <functional>
 #include <map>
+#include <stop_token>
 #include <string>
 #include <vector>
 
-#include <boost/json/array.hpp>
-#include <boost/json/object.hpp>
-#include <boost/json/parse.hpp>
-#include <boost/json/serialize.hpp>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "base/text.h"
 #include "os/process.h"
+#include "vm/extension/fake_guest.h"
 #include "vm/extension/guest_scripts.h"
 #include "vm/fake_hypervisor.h"
 
@@ -25,7 +21,6 @@ namespace berth::vm::extension {
 namespace {
 
 namespace fs = std::filesystem;
-namespace json = boost::json;
 using testing::Contains;
 using testing::ElementsAre;
 using testing::HasSubstr;
@@ -35,77 +30,6 @@ const VmName kVm("vm1");
 constexpr std::chrono::milliseconds kNoPause{0};
 
 Deadline in(int seconds) { return std::chrono::steady_clock::now() + std::chrono::seconds(seconds); }
-
-/// A guest behind the agent protocol, as QEMU's agent speaks it: files are kept, programs answered by verb.
-class Guest {
- public:
-  struct Answer {
-    int code = 0;
-    std::string output;
-  };
-
-  explicit Guest(std::string os_info) : os_info_(std::move(os_info)) {
-    answers["status"] = {{0, "state=none\nlog:\n"}};
-    answers["inspect"] = {{0, "gpu=0x8086:0x1237:0x060000\ngpu=0x10de:0x1eb8:0x030200\n"}};
-  }
-
-  std::string operator()(const std::string& text) {
-    const json::object call = json::parse(text).as_object();
-    const std::string name(call.at("execute").as_string());
-    const json::object arguments =
-        call.contains("arguments") ? call.at("arguments").as_object() : json::object();
-    return json::serialize(json::object{{"return", answer(name, arguments)}});
-  }
-
-  /// The verb's answers, one after the other, the last one for ever. Verbs without any succeed silently.
-  std::map<std::string, std::deque<Answer>> answers;
-  std::map<std::string, std::string> files;
-  std::vector<std::vector<std::string>> programs;  // Whole command lines.
-  std::vector<std::string> verbs;
-
- private:
-  json::value answer(const std::string& name, const json::object& arguments) {
-    if (name == "guest-get-osinfo") return json::parse(os_info_);
-    if (name == "guest-file-open") {
-      open_ = std::string(arguments.at("path").as_string());
-      files[open_].clear();
-      return 1;
-    }
-    if (name == "guest-file-write") {
-      files[open_] += *base64Decode(std::string(arguments.at("buf-b64").as_string()));
-      return json::object{{"count", 1}};
-    }
-    if (name == "guest-exec") return json::object{{"pid", execute(arguments)}};
-    if (name == "guest-exec-status") {
-      return json::object{
-          {"exited", true}, {"exitcode", last_.code}, {"out-data", base64Encode(last_.output)}};
-    }
-    return json::object{};
-  }
-
-  int execute(const json::object& arguments) {
-    std::vector<std::string> words{std::string(arguments.at("path").as_string())};
-    for (const json::value& word : arguments.at("arg").as_array()) words.emplace_back(word.as_string());
-    const auto script = std::ranges::find_if(words, [](const std::string& word) {
-      return word.ends_with("berth.sh") || word.ends_with("berth.ps1");
-    });
-    const std::string verb = script == words.end() ? "mkdir" : *(script + 1);
-    programs.push_back(std::move(words));
-    verbs.push_back(verb);
-    std::deque<Answer>& queue = answers[verb];
-    last_ = queue.empty() ? Answer{} : queue.front();
-    if (queue.size() > 1) queue.pop_front();
-    return 7;
-  }
-
-  std::string os_info_;
-  std::string open_;
-  Answer last_;
-};
-
-constexpr const char* kUbuntu = R"({"id":"ubuntu","version-id":"22.04","pretty-name":"Ubuntu 22.04.3 LTS"})";
-constexpr const char* kWindows =
-    R"({"id":"mswindows","version-id":"2019","pretty-name":"Windows Server 2019 Datacenter","variant-id":"server"})";
 
 /// A bundle of two files in a folder of the test's.
 class InstallerTest : public testing::Test {
@@ -117,7 +41,7 @@ class InstallerTest : public testing::Test {
   }
   ~InstallerTest() override { fs::remove_all(folder_); }
 
-  void speakTo(Guest& guest) {
+  void speakTo(FakeGuest& guest) {
     hypervisor_.domains[kVm].agent = [&guest](const std::string& text) -> Result<std::string> {
       return guest(text);
     };
@@ -160,7 +84,7 @@ class InstallerTest : public testing::Test {
 };
 
 TEST_F(InstallerTest, ABundleIsCopiedCheckedRunAndItsDriverReported) {
-  Guest guest(kUbuntu);
+  FakeGuest guest(kUbuntu);
   guest.answers["status"] = {{0, "state=none\nlog:\n"},
                              {0, "state=running\nlog:\nunpacking\n"},
                              {0, "state=exited\ncode=0\nlog:\nunpacking\ndone\n"}};
@@ -183,7 +107,7 @@ TEST_F(InstallerTest, ABundleIsCopiedCheckedRunAndItsDriverReported) {
 }
 
 TEST_F(InstallerTest, AWindowsGuestIsSpokenToInItsOwnWay) {
-  Guest guest(kWindows);
+  FakeGuest guest(kWindows);
   guest.answers["status"] = {{0, "state=none\r\nlog:\r\n"}, {0, "state=exited\r\ncode=1\r\nlog:\r\n"}};
   guest.answers["version"] = {{0, "version=511.65\r\n"}};
   speakTo(guest);
@@ -214,7 +138,7 @@ TEST_F(InstallerTest, AWindowsInstallerThatFailsOrWaitsForARestartIsToldByItsCod
        std::vector<std::tuple<std::string, int, std::string>>{{"-52", -52, "must restart before"},
                                                               {"840", 840, "did not finish in time"},
                                                               {"1603", 100, "failed"}}) {
-    Guest guest(kWindows);
+    FakeGuest guest(kWindows);
     guest.answers["status"] = {{0, "state=none\nlog:\n"}, {0, "state=exited\ncode=" + said + "\nlog:\n"}};
     speakTo(guest);
     const auto outcome = install(job(kWindowsType));
@@ -225,7 +149,7 @@ TEST_F(InstallerTest, AWindowsInstallerThatFailsOrWaitsForARestartIsToldByItsCod
 }
 
 TEST_F(InstallerTest, AnInstallerThatFailsIsExplained) {
-  Guest guest(kUbuntu);
+  FakeGuest guest(kUbuntu);
   guest.answers["status"] = {
       {0, "state=none\nlog:\n"},
       {0, "state=exited\ncode=100\nlog:\nE: Could not get lock /var/lib/dpkg/lock-frontend\n"}};
@@ -239,7 +163,7 @@ TEST_F(InstallerTest, AnInstallerThatFailsIsExplained) {
 }
 
 TEST_F(InstallerTest, AGuestWithoutGpuEndsWith11AndNothingIsCopied) {
-  Guest guest(kUbuntu);
+  FakeGuest guest(kUbuntu);
   guest.answers["inspect"] = {{0, "gpu=0x10de:0x10f8:0x040300\ngpu=0x1234:0x11e8:0x00ff00\n"}};
   speakTo(guest);
   Job what = job(kLinuxType);
@@ -254,7 +178,7 @@ TEST_F(InstallerTest, AGuestWithoutGpuEndsWith11AndNothingIsCopied) {
 }
 
 TEST_F(InstallerTest, AnImageThatNothingIsForEndsWith12) {
-  Guest guest(kUbuntu);
+  FakeGuest guest(kUbuntu);
   speakTo(guest);
   const auto outcome = install(job(kLinuxType, false));
   ASSERT_TRUE(outcome);
@@ -263,7 +187,7 @@ TEST_F(InstallerTest, AnImageThatNothingIsForEndsWith12) {
 }
 
 TEST_F(InstallerTest, ABundleThatIsNotWhatItsChecksumsSayReachesNoGuest) {
-  Guest guest(kUbuntu);
+  FakeGuest guest(kUbuntu);
   speakTo(guest);
   const Job what = job(kLinuxType);
   std::ofstream(folder_ / "install.sh") << "something else";
@@ -275,7 +199,7 @@ TEST_F(InstallerTest, ABundleThatIsNotWhatItsChecksumsSayReachesNoGuest) {
 }
 
 TEST_F(InstallerTest, AnAttemptThatADaemonBeganIsGoneOnWithByTheNext) {
-  Guest guest(kUbuntu);
+  FakeGuest guest(kUbuntu);
   guest.answers["status"] = {{0, "state=running\nlog:\n"}, {0, "state=exited\ncode=0\nlog:\n"}};
   speakTo(guest);
   const auto outcome = install(job(kLinuxType));
@@ -284,8 +208,25 @@ TEST_F(InstallerTest, AnAttemptThatADaemonBeganIsGoneOnWithByTheNext) {
   EXPECT_THAT(guest.verbs, Not(Contains("start")));
 }
 
+TEST_F(InstallerTest, AStopLeavesTheInstallerInTheGuestToTheNextDaemon) {
+  FakeGuest guest(kUbuntu);
+  guest.answers["status"] = {{0, "state=none\nlog:\n"}, {0, "state=running\nlog:\n"}};
+  std::stop_source stopping;
+  hypervisor_.domains[kVm].agent = [&](const std::string& text) -> Result<std::string> {
+    std::string said = guest(text);
+    if (!guest.verbs.empty() && guest.verbs.back() == "start") stopping.request_stop();
+    return said;
+  };
+  GuestAgent agent(hypervisor_, kVm, stopping.get_token());
+  const auto outcome =
+      Installer(agent, runner_, kNoPause).install(job(kLinuxType), [](int, const std::string&) {}, in(20));
+  ASSERT_FALSE(outcome);
+  EXPECT_EQ(outcome.error().reason, "Stopped");
+  EXPECT_EQ(guest.verbs.back(), "start");  // No failure is noted in the guest.
+}
+
 TEST_F(InstallerTest, AGuestThatRestartedInTheMiddleIsAFailureToRetry) {
-  Guest guest(kUbuntu);
+  FakeGuest guest(kUbuntu);
   guest.answers["status"] = {{0, "state=none\nlog:\n"}, {0, "state=lost\nlog:\n"}};
   speakTo(guest);
   EXPECT_THAT(install(job(kLinuxType))->message, HasSubstr("restarted"));
@@ -294,7 +235,7 @@ TEST_F(InstallerTest, AGuestThatRestartedInTheMiddleIsAFailureToRetry) {
 TEST_F(InstallerTest, AnInstallerThatNeverEndsIsATimeoutByTheHandlersCode) {
   for (const auto& [type, os, code] :
        {std::tuple{kLinuxType, kUbuntu, kLinuxFailed}, std::tuple{kWindowsType, kWindows, kWindowsTimeout}}) {
-    Guest guest(os);
+    FakeGuest guest(os);
     guest.answers["status"] = {{0, "state=none\nlog:\n"}, {0, "state=running\nlog:\n"}};
     speakTo(guest);
     Job what = job(type, false);
@@ -312,7 +253,7 @@ TEST_F(InstallerTest, AGuestWithoutAgentFailsAndAHypervisorThatIsAwayIsGoneOnWit
   EXPECT_EQ(outcome->code, kLinuxFailed);
   EXPECT_THAT(outcome->remedy, HasSubstr("qemu-guest-agent"));
 
-  Guest guest(kUbuntu);
+  FakeGuest guest(kUbuntu);
   speakTo(guest);
   hypervisor_.failures["agentCommand"] = Error{ErrorCode::Unavailable, "libvirtd does not answer", {}, {}};
   const auto away = install(job(kLinuxType));
@@ -321,7 +262,7 @@ TEST_F(InstallerTest, AGuestWithoutAgentFailsAndAHypervisorThatIsAwayIsGoneOnWit
 }
 
 TEST_F(InstallerTest, RemovalRunsTheBundlesOwnProgramAndForgetsTheFolder) {
-  Guest guest(kUbuntu);
+  FakeGuest guest(kUbuntu);
   guest.answers["status"] = {{0, "state=none\nlog:\n"}, {0, "state=exited\ncode=0\nlog:\n"}};
   speakTo(guest);
   Job what = job(kLinuxType);
