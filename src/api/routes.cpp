@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "api/bodies.h"
+#include "api/extension_routes.h"
 #include "api/logs.h"
 #include "api/usage_views.h"
 #include "api/version.h"
@@ -571,6 +572,7 @@ std::vector<Route> routes(Collaborators parts, std::vector<Route> more) {
        kMaxSmallBody},
   };
   std::ranges::move(vmRoutes(parts.vms), std::back_inserter(table));
+  std::ranges::move(extensionRoutes(parts.extensions), std::back_inserter(table));
   std::ranges::move(more, std::back_inserter(table));
   const std::string document = http::openApiDocument(table, "Berth", kVersion);
   table.push_back({"GET", "/api/v1/openapi.json", Role::Reader,

@@ -8,6 +8,7 @@
 #include "api/views.h"
 #include "gpu/driver.h"
 #include "http/router.h"
+#include "service/extension_service.h"
 #include "service/service.h"
 #include "service/vm_service.h"
 #include "sharing/guard/gpu_accounts.h"
@@ -48,6 +49,7 @@ struct Collaborators {
   LiveData& live;
   Simulation& simulation;
   service::VmService& vms;
+  service::ExtensionService& extensions;
 };
 
 /// The routes over these, which outlive the server, then `more`, then the description of them all.

@@ -9,6 +9,7 @@
 #include "api/api_testing.h"
 #include "http/dispatch.h"
 #include "http/testing/server_fixture.h"
+#include "os/process.h"
 #include "service/vm_testing.h"
 
 namespace berth::api {
@@ -34,7 +35,7 @@ class RoutesTest : public ::testing::Test {
     http::ServerRequest request;
     request.method = route.method;
     request.path = route.pattern;
-    for (const char* name : {"id", "lun", "name"}) {
+    for (const char* name : {"extension", "id", "lun", "name"}) {
       if (route.pattern.find("{" + std::string(name) + "}") != std::string::npos)
         request.params[name] = "none";
     }
@@ -51,7 +52,10 @@ class RoutesTest : public ::testing::Test {
   service::testing::VmBox box_{2};
   testing::NoLiveData live_;
   testing::CountingSimulation simulation_;
-  const std::vector<Route> routes_ = routes({*box_.service, live_, simulation_, *box_.vms});
+  os::PosixProcessRunner runner_;
+  service::ExtensionService extensions_{
+      {*box_.desk, box_.hypervisor, runner_, "/nonexistent", {}, {}, {}, [](const std::string&, auto) {}}};
+  const std::vector<Route> routes_ = routes({*box_.service, live_, simulation_, *box_.vms, extensions_});
 };
 
 TEST_F(RoutesTest, EveryRouteIsOpenToItsRoleAndThoseAboveAndClosedToThoseBelow) {

@@ -178,6 +178,7 @@ const std::map<std::string, Setter>& setters() {
       {"logLevel", setLogLevel},
       {"libvirtUri", string(&Config::libvirt_uri)},
       {"vmDir", path(&Config::vm_dir)},
+      {"driversDir", path(&Config::drivers_dir)},
       {"sizesFile", path(&Config::sizes_file)},
       {"accelerator", setAccelerator},
       {"maxVms", admission(0, kMostVms, [](auto& a, std::int64_t n) { a.max_vms = static_cast<int>(n); })},

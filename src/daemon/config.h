@@ -40,13 +40,15 @@ struct Config {
   LogLevel log_level = LogLevel::Info;
   std::string libvirt_uri = "qemu:///system";
   std::filesystem::path vm_dir;  // Disks and images; empty: beside the state directory, "<state_dir>-vms".
-  std::filesystem::path sizes_file;  // Empty: beside the program.
-  std::string accelerator = "auto";  // "kvm", "tcg"
+  std::filesystem::path drivers_dir;  // Of the driver extension; empty: "drivers" in vmDir().
+  std::filesystem::path sizes_file;   // Empty: beside the program.
+  std::string accelerator = "auto";   // "kvm", "tcg"
   vm::AdmissionSettings admission;
 
   std::filesystem::path vmDir() const {
     return vm_dir.empty() ? state_dir.string() + "-vms" : vm_dir.string();
   }
+  std::filesystem::path driversDir() const { return drivers_dir.empty() ? vmDir() / "drivers" : drivers_dir; }
   std::filesystem::path socketPath() const { return socket.empty() ? run_dir / "berth.sock" : socket; }
 };
 

@@ -43,6 +43,8 @@ TEST(ConfigTest, WhatVirtualMachinesMayTakeIsSetInNumbers) {
   EXPECT_EQ(config->admission.cpu_overcommit_percent, 400);
   EXPECT_EQ(config->admission.host_memory, MiB{512});
   EXPECT_EQ(config->vmDir(), "/var/lib/berth-vms");
+  EXPECT_EQ(config->driversDir(), "/var/lib/berth-vms/drivers");
+  EXPECT_EQ(parseConfig("driversDir: /srv/drivers\n", "f", {})->driversDir(), "/srv/drivers");
   EXPECT_EQ(parseConfig("vmCpuOvercommitPercent: 0\n", "f", {}).error().message,
             "f:1 vmCpuOvercommitPercent: \"0\" is not a whole number from 1 to 10000");
   EXPECT_FALSE(parseConfig("accelerator: xen\n", "f", {}));

@@ -204,7 +204,9 @@ Result<void> run(const Config& config, const std::function<void()>& ready) {
   endpoints.emplace_back(http::UnixListenEndpoint{socket, config.socket_group});
   TRY(const std::unique_ptr<http::Server> server,
       http::Server::start(
-          endpoints, http::Router(api::routes({service, live, simulation, vms->service()}, std::move(more))),
+          endpoints,
+          http::Router(
+              api::routes({service, live, simulation, vms->service(), vms->extensions()}, std::move(more))),
           {authenticator, short_pool, long_pool}));
   reconciler.begin();
   vms->begin();

@@ -19,12 +19,15 @@ using std::chrono::seconds;
 using std::chrono::steady_clock;
 
 constexpr int kWorkers = 8;
+constexpr int kExtensionWorkers = 4;
 constexpr seconds kSweep{10};
 constexpr seconds kOrphanRetry{30};
 constexpr seconds kProbeLimit{15};
+constexpr seconds kExtensionPause{2};
 constexpr std::size_t kMaxSizes = std::size_t{1} << 20;
 constexpr std::size_t kSaltLength = 16;
 constexpr mode_t kFolderMode = 0711;
+constexpr gpu::PciId kStandIn{0x1234, 0x11e8};  // What a guest sees of a simulated GPU.
 
 constexpr std::string_view kVm = "vm/";
 constexpr std::string_view kImage = "image/";
@@ -110,13 +113,26 @@ Result<std::unique_ptr<VirtualMachines>> VirtualMachines::create(const Config& c
   self.service_ = std::make_unique<service::VmService>(
       service::VmService::Parts{self.parts_.desk, *self.hypervisor_, self.files_, std::move(catalog),
                                 hostCapacity(), config.admission, newUuid});
+  self.makeExtensions(config);
   self.queue_ = std::make_unique<WorkQueue>(kWorkers, [&self](const std::string& each) { self.work(each); });
   return made;
+}
+
+void VirtualMachines::makeExtensions(const Config& config) {
+  std::vector<gpu::PciId> also = config.also_gpus;
+  also.push_back(kStandIn);
+  extensions_ = std::make_unique<service::ExtensionService>(service::ExtensionService::Parts{
+      parts_.desk, *hypervisor_, parts_.runner, config.driversDir(), std::move(also), kExtensionPause,
+      stopping_.get_token(),
+      [this](const std::string& vm, auto when) { extension_queue_->addAt(vm, when); }});
+  extension_queue_ = std::make_unique<WorkQueue>(kExtensionWorkers,
+                                                 [this](const std::string& vm) { extensions_->tend(vm); });
 }
 
 /// libvirt's thread ends before the queue its callbacks add to.
 VirtualMachines::~VirtualMachines() {
   stop();
+  extensions_.reset();
   service_.reset();
   keeper_.reset();
   hypervisor_.reset();
@@ -130,13 +146,16 @@ void VirtualMachines::begin() {
   });
   addAll();
   const std::shared_ptr<const Book> book = parts_.desk.book();
+  for (const auto& [name, vm] : book->vms) extension_queue_->add(name);
   for (const ledger::Gpu& gpu : book->state.gpus) queue_->add(key(kGpu, gpu.uuid.value));
   queue_->add(std::string(kOrphans));
   queue_->addAt(std::string(kSweepKey), steady_clock::now() + kSweep);
 }
 
 void VirtualMachines::stop() {
+  stopping_.request_stop();
   if (hypervisor_) hypervisor_->onEvent({});
+  if (extension_queue_) extension_queue_->stop();
   if (queue_) queue_->stop();
 }
 

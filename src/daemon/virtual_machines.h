@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <stop_token>
 #include <string>
 
 #include "base/guarded.h"
@@ -10,6 +11,7 @@
 #include "daemon/config.h"
 #include "daemon/simulation.h"
 #include "os/process.h"
+#include "service/extension_service.h"
 #include "service/vm_files.h"
 #include "service/vm_keeper.h"
 #include "service/vm_service.h"
@@ -51,16 +53,18 @@ class VirtualMachines {
   VirtualMachines& operator=(const VirtualMachines&) = delete;
 
   service::VmService& service() { return *service_; }
+  service::ExtensionService& extensions() { return *extensions_; }
 
   /// Adds everything the book knows. After the desk's listener was set.
   void begin();
-  /// Waits for what is being worked on. Idempotent.
+  /// Waits for what is being worked on; a driver that is being installed goes on in its guest. Idempotent.
   void stop();
   /// On the committing thread: only adds keys.
   void committed(const service::Book& before, const service::Book& after);
 
  private:
   VirtualMachines(const Config& config, Parts parts);
+  void makeExtensions(const Config& config);
   void work(const std::string& key);
   void addAll();
   vm::Accelerator accelerator();
@@ -73,8 +77,11 @@ class VirtualMachines {
   service::StoredVmFiles files_;
   std::unique_ptr<service::VmKeeper> keeper_;
   std::unique_ptr<service::VmService> service_;
+  std::unique_ptr<service::ExtensionService> extensions_;
+  std::stop_source stopping_;
   Guarded<std::optional<vm::Accelerator>> found_accelerator_;
   std::unique_ptr<WorkQueue> queue_;
+  std::unique_ptr<WorkQueue> extension_queue_;  // Keys are names of VMs. Its own: an installation takes long.
 };
 
 }  // namespace berth::daemon

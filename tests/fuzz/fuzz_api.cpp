@@ -24,6 +24,8 @@
 #include "http/dispatch.h"
 #include "http/error_mapping.h"
 #include "ledger/ledger.h"
+#include "os/process.h"
+#include "service/extension_service.h"
 #include "service/fake_vm_files.h"
 #include "service/vm_service.h"
 #include "vm/fake_hypervisor.h"
@@ -81,16 +83,19 @@ class Device {
   vm::FakeHypervisor hypervisor_;
   service::testing::FakeVmFiles files_;
   service::VmService vms_{{*desk_, hypervisor_, files_, {}, {}, {}, [] { return std::string("uuid"); }}};
+  os::PosixProcessRunner runner_;
+  service::ExtensionService extensions_{
+      {*desk_, hypervisor_, runner_, "/nonexistent", {}, {}, {}, [](const std::string&, auto) {}}};
   api::testing::NoLiveData live_;
   api::testing::CountingSimulation simulation_;
-  std::vector<http::Route> routes_ = api::routes({service_, live_, simulation_, vms_});
+  std::vector<http::Route> routes_ = api::routes({service_, live_, simulation_, vms_, extensions_});
 };
 
 http::ServerRequest requestFor(const http::Route& route, std::string_view value, std::string_view body) {
   http::ServerRequest request;
   request.method = route.method;
   request.path = route.pattern;
-  request.params = {{"id", "0"}, {"name", "w"}, {"lun", "0"}};
+  request.params = {{"id", "0"}, {"name", "w"}, {"lun", "0"}, {"extension", "gpu"}};
   for (const http::QueryParameter& parameter : route.query) request.query[parameter.name] = value;
   // Only looks and dry runs, so that each input meets the same device.
   if (request.query.contains("dryRun")) request.query["dryRun"] = "true";
