@@ -62,6 +62,10 @@ enum class Verb : std::uint8_t {
   VmHold,
   VmDisk,
   VmConsole,
+  VmExtensionAdd,
+  VmExtensionList,
+  VmExtensionRetry,
+  VmExtensionRemove,
   ImageAdd,
   ImageList,
   ImageRemove,
@@ -107,6 +111,12 @@ struct VmArguments {
   bool all = false;
   std::string sizes_text;
   bool real_json = false;
+
+  std::string extension;
+  std::string extension_type;
+  std::string extension_version;
+  std::string settings;  // A file's name, and once read a JSON object.
+  bool wait = false;
 
   bool operator==(const VmArguments&) const = default;
 };

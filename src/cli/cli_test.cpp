@@ -132,6 +132,24 @@ TEST(CliTest, AChangeIsFollowedToItsEndThroughARestartOfTheDaemon) {
   EXPECT_EQ(api.requests().back(), "GET /api/v1/operations/op-12?wait=30\n");
 }
 
+TEST(CliTest, AnExtensionIsWaitedForUntilItRestsOrIsGone) {
+  const std::string creating = R"({"name":"g","state":"Creating","percent":5,"message":"m","outcome":null})";
+  const std::string failed = R"({"name":"g","state":"Failed","type":"T","percent":0,"message":"",
+      "outcome":{"code":14,"driverVersion":"","message":"it failed","remedy":"berth vm extension retry"}})";
+  {
+    FakeApi api({{202, creating}, {200, "[" + creating + "]"}, {200, "[" + failed + "]"}});
+    const Outcome outcome = runWith(api.socket(), {"vm", "extension", "add", "vm1", "--name", "g", "--wait"});
+    EXPECT_EQ(outcome.status, 1);
+    EXPECT_EQ(outcome.err,
+              "berth: it failed\n  exit code 14: the attempt failed - try: berth vm extension retry\n");
+    EXPECT_EQ(api.requests().back(), "GET /api/v1/vms/vm1/extensions\n");
+  }
+  FakeApi api({{202, creating}, {200, "[]"}});
+  const Outcome outcome = runWith(api.socket(), {"vm", "extension", "remove", "vm1", "g", "--wait"});
+  EXPECT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_EQ(outcome.out, "g: removed\n");
+}
+
 TEST(CliTest, OnATerminalProgressIsDrawnAndTakenAwayAgain) {
   FakeApi api({{202, kAccepted}, {200, kDone}});
   const Outcome outcome = runWith(api.socket(), {"apply", "-f", "-"}, "", {}, true);

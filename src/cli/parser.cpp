@@ -460,8 +460,46 @@ class Builder {
         vmLeaf(vms, "disk", "Add or grow a data disk of a VM that is off", "vm disk vm1 0 32", Verb::VmDisk);
     number(disk.add_option("LUN", args_.vm.lun, "The disk's place")->required(), 0, kMaxLun)->type_name("");
     number(disk.add_option("GIB", args_.vm.gib, "Its size")->required(), 1, kMaxGiB)->type_name("");
+    addExtension(vms);
     name(leaf(vms, "console", "The serial port; Ctrl-] leaves it", "vm console vm1", Verb::VmConsole), "NAME",
          "The virtual machine");
+  }
+
+  void extensionName(CLI::App& app) {
+    app.add_option("EXTENSION", args_.vm.extension, "The extension's name")->required()->type_name("");
+    waiting(app);
+  }
+  void waiting(CLI::App& app) {
+    app.add_flag("--wait", args_.vm.wait, "Wait for the end, which may take many minutes");
+  }
+
+  void addExtension(CLI::App& vms) {
+    CLI::App* extensions = vms.add_subcommand("extension", "The GPU driver in guests");
+    extensions->require_subcommand(1);
+    extensions->fallthrough();
+    CLI::App& add = leaf(*extensions, "add", "Install the driver, or another version of it",
+                         "vm extension add vm1 --wait", Verb::VmExtensionAdd);
+    name(add, "VM", "The virtual machine");
+    add.add_option("--name", args_.vm.extension, "The extension's name")
+        ->default_val("gpu-driver")
+        ->type_name("NAME");
+    choice(add.add_option("--type", args_.vm.extension_type, "Default: the one for the VM's system"),
+           "NvidiaGpuDriverLinux|NvidiaGpuDriverWindows");
+    add.add_option("--settings", args_.vm.settings,
+                   "Such as {\"driverVersion\": \"535.1\"}, or the file with it; - is the standard input")
+        ->type_name("JSON");
+    waiting(add);
+    name(leaf(*extensions, "list", "Those of a VM with their states", "vm extension list vm1",
+              Verb::VmExtensionList),
+         "VM", "The virtual machine");
+    CLI::App& retry = leaf(*extensions, "retry", "Try a failed installation again",
+                           "vm extension retry vm1 gpu-driver", Verb::VmExtensionRetry);
+    name(retry, "VM", "The virtual machine");
+    extensionName(retry);
+    CLI::App& remove = leaf(*extensions, "remove", "Remove the driver again",
+                            "vm extension remove vm1 gpu-driver", Verb::VmExtensionRemove);
+    name(remove, "VM", "The virtual machine");
+    extensionName(remove);
   }
 
   void addImage() {

@@ -389,6 +389,8 @@ std::string renderAnswer(Verb verb, const json::value& answer, const TextStyle& 
       return simulationPage(answer, style);
     case Verb::VmList:
       return vmTable(answer, style);
+    case Verb::VmExtensionList:
+      return extensionTable(answer, style);
     case Verb::VmShow:
       return vmPage(answer, style);
     case Verb::ImageList:

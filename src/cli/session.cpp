@@ -11,6 +11,7 @@
 #include "cli/render.h"
 #include "cli/server_sent_events.h"
 #include "cli/vm_console.h"
+#include "cli/vm_render.h"
 
 namespace berth::cli {
 namespace {
@@ -39,6 +40,7 @@ TextStyle styleOf(const Arguments& args, const Surroundings& around) {
 
 std::string remedyText(const std::string& remedy) {
   if (remedy.rfind("berth gpu ", 0) == 0) return " - see: " + remedy;
+  if (remedy.rfind("berth vm extension ", 0) == 0) return " - try: " + remedy;
   if (remedy.rfind("berth ", 0) == 0) return " - free it with: " + remedy;
   return remedy.empty() ? "" : " - " + remedy;
 }
@@ -86,6 +88,10 @@ ExitStatus Session::run() {
       return customSizes();
     case Verb::VmConsole:
       return console();
+    case Verb::VmExtensionAdd:
+    case Verb::VmExtensionRetry:
+    case Verb::VmExtensionRemove:
+      return changeExtension();
     default:
       return look();
   }
@@ -354,6 +360,43 @@ ExitStatus Session::console() {
   }
   const Result<void> ended = attachConsole(text(*vm, "consoleSocket"), api_.stop());
   return ended ? ExitStatus::Done : failed(ended.error());
+}
+
+/// The extension once it rests; null when it is gone.
+Result<json::value> Session::waitForExtension(json::value extension) {
+  const std::string name = text(extension, "name");
+  Arguments look = args_;
+  look.verb = Verb::VmExtensionList;
+  while (text(extension, "state") == "Creating" || text(extension, "state") == "Deleting") {
+    progress_.show(json::object{
+        {"id", name}, {"percent", at(extension, "percent")}, {"message", text(extension, "message")}});
+    pauseFor(around_.retry_pause, api_.stop());  // The call after a stop fails by it.
+    TRY(const json::value all, api_.call(requestFor(look)));
+    extension = nullptr;
+    for (const json::value& each : list(all, "")) {
+      if (text(each, "name") == name) extension = each;
+    }
+  }
+  progress_.clear();
+  return extension;
+}
+
+ExitStatus Session::changeExtension() {
+  Result<json::value> extension = api_.call(requestFor(args_));
+  if (extension && args_.vm.wait) extension = waitForExtension(*std::move(extension));
+  if (!extension) return failed(extension.error());
+  if (!isTable()) {
+    printValue(*extension);
+  } else if (extension->is_null()) {
+    around_.out << args_.vm.extension << ": removed\n";
+  } else {
+    around_.out << extensionTable(json::array{*extension}, style_);
+  }
+  if (text(*extension, "state") != "Failed") return ExitStatus::Done;
+  const std::string message = text(*extension, "outcome.message");
+  const ErrorDetail detail{"exit code " + text(*extension, "outcome.code"), "the attempt failed",
+                           text(*extension, "outcome.remedy")};
+  return failed(Error{ErrorCode::Conflict, message, {}, {detail}});
 }
 
 }  // namespace berth::cli

@@ -40,6 +40,8 @@ class Session {
   http::ExitStatus changeSizes();
   http::ExitStatus customSizes();
   http::ExitStatus console();
+  http::ExitStatus changeExtension();
+  Result<boost::json::value> waitForExtension(boost::json::value extension);
 
   http::ExitStatus planned(const boost::json::value& plan, const InputFile& file);
   http::ExitStatus accepted(const boost::json::value& answer);

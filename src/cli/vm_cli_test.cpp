@@ -59,6 +59,41 @@ TEST(VmCliTest, EveryVerbIsOneRequest) {
   EXPECT_EQ(lineOf("size remove s"), "DELETE /api/v1/sizes/s");
 }
 
+TEST(VmCliTest, EveryVerbOfAnExtensionIsOneRequest) {
+  EXPECT_EQ(lineOf("vm extension add vm1"), "PUT /api/v1/vms/vm1/extensions/gpu-driver");
+  EXPECT_EQ(
+      lineOf(R"(vm extension add vm1 --name g --type NvidiaGpuDriverLinux --settings {"updateOS":true})"),
+      R"(PUT /api/v1/vms/vm1/extensions/g {"type":"NvidiaGpuDriverLinux","settings":{"updateOS":true}})");
+  EXPECT_EQ(lineOf("vm extension list vm1"), "GET /api/v1/vms/vm1/extensions");
+  EXPECT_EQ(lineOf("vm extension retry vm1 g"), "POST /api/v1/vms/vm1/extensions/g/retry");
+  EXPECT_EQ(lineOf("vm extension remove vm1 g --wait"), "DELETE /api/v1/vms/vm1/extensions/g");
+}
+
+TEST(VmCliTest, SettingsOfAnExtensionAreJsonOrTheFileWithIt) {
+  std::istringstream in("{\"updateOS\": true}");
+  VmArguments vm;
+  vm.settings = "-";
+  ASSERT_TRUE(readVmFiles(vm, in));
+  EXPECT_EQ(vm.settings, "{\"updateOS\": true}");
+  for (const char* wrong : {"{", "/nonexistent.json"}) {
+    vm.settings = wrong;
+    EXPECT_FALSE(readVmFiles(vm, in)) << wrong;
+  }
+}
+
+TEST(VmCliTest, TheTableOfExtensionsSaysWhatIsDoneNowOrHowItEnded) {
+  const json::value extensions = json::parse(R"([
+    {"name": "a", "type": "T", "state": "Creating", "percent": 50, "message": "installing the driver",
+     "outcome": null},
+    {"name": "b", "type": "T", "state": "Failed", "percent": 0, "message": "",
+     "outcome": {"code": 14, "driverVersion": "", "message": "it failed"}}])");
+  EXPECT_EQ(extensionTable(extensions, {}),
+            "EXTENSION  TYPE  STATE      %  DRIVER  CODE  MESSAGE\n"
+            "a          T     Creating  50  -          -  installing the driver\n"
+            "b          T     Failed     -  -         14  it failed\n");
+  EXPECT_EQ(extensionTable(json::array{}, {}), "no extensions\n");
+}
+
 TEST(VmCliTest, TheAppliancesNamesTakeTheAppliancesWords) {
   EXPECT_EQ(lineOf("Get-HcsVMCustomSizes"), "GET /api/v1/customsizes");
   EXPECT_EQ(lineOf("get-hcsvmcustomsizes -JsonFormat"), "GET /api/v1/customsizes?json=true");

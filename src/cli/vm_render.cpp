@@ -125,6 +125,23 @@ std::string vmPage(const json::value& vm, const TextStyle& style) {
   return page;
 }
 
+std::string extensionTable(const json::value& extensions, const TextStyle& style) {
+  Table table({{"EXTENSION", Column::Wide},
+               {"TYPE"},
+               {"STATE"},
+               {"%", Column::Number},
+               {"DRIVER"},
+               {"CODE", Column::Number},
+               {"MESSAGE", Column::Wide}});
+  for (const json::value& each : list(extensions, "")) {
+    const std::string doing = text(each, "message");
+    table.add({text(each, "name"), text(each, "type"), text(each, "state"),
+               doing.empty() ? "" : text(each, "percent"), text(each, "outcome.driverVersion"),
+               text(each, "outcome.code"), doing.empty() ? text(each, "outcome.message") : doing});
+  }
+  return table.empty() ? "no extensions\n" : table.text(style);
+}
+
 std::string imageTable(const json::value& images, const TextStyle& style) {
   Table table({{"IMAGE", Column::Wide},
                {"STATE"},

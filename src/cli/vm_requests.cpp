@@ -118,6 +118,19 @@ Request customSizes(const Arguments& args) {
   return made;
 }
 
+std::string extensionPath(const Arguments& args, const std::string& rest = "") {
+  return vmPath(args, "/extensions/" + http::percentEncode(args.vm.extension) + rest);
+}
+
+json::object extensionBody(const VmArguments& vm) {
+  json::object body;
+  put(body, "type", vm.extension_type);
+  put(body, "version", vm.extension_version);
+  json::error_code error;
+  if (json::value settings = json::parse(vm.settings, error); !error) body["settings"] = std::move(settings);
+  return body;
+}
+
 Request onVm(const Arguments& args) {
   switch (args.verb) {
     case Verb::VmCreate:
@@ -155,6 +168,18 @@ Result<std::string> readOne(const std::string& path, std::istream& in) {
   return files.front().text;
 }
 
+/// JSON itself, or the file that holds it.
+Result<std::string> readSettings(const std::string& given, std::istream& in) {
+  if (given.empty()) return std::string();
+  std::string text = given;
+  if (!trim(given).starts_with('{')) {
+    TRY(text, readOne(given, in));
+  }
+  json::error_code error;
+  if (const json::value settings = json::parse(text, error); !error && settings.is_object()) return text;
+  return fail(ErrorCode::InvalidArgument, "--settings: what it says is no JSON object");
+}
+
 }  // namespace
 
 std::optional<Request> vmRequestFor(const Arguments& args) {
@@ -172,6 +197,14 @@ std::optional<Request> vmRequestFor(const Arguments& args) {
     case Verb::VmDisk:
     case Verb::VmConsole:
       return onVm(args);
+    case Verb::VmExtensionAdd:
+      return request(args, "PUT", extensionPath(args), extensionBody(args.vm));
+    case Verb::VmExtensionList:
+      return request(args, "GET", vmPath(args, "/extensions"));
+    case Verb::VmExtensionRetry:
+      return request(args, "POST", extensionPath(args, "/retry"));
+    case Verb::VmExtensionRemove:
+      return request(args, "DELETE", extensionPath(args));
     case Verb::ImageAdd:
       return request(args, "PUT", "images/" + http::percentEncode(args.name), imageBody(args.vm));
     case Verb::ImageList:
@@ -196,6 +229,7 @@ Result<void> readVmFiles(VmArguments& vm, std::istream& in) {
   TRY(const std::string password, readOne(vm.password_file, in));
   vm.password = std::string(trim(password));
   TRY(vm.custom_data, readOne(vm.custom_data_file, in));
+  TRY(vm.settings, readSettings(vm.settings, in));
   for (const std::string& path : vm.ssh_key_files) {
     TRY(const std::string keys, readOne(path, in));
     for (const std::string& line : split(keys, '\n')) {

@@ -13,8 +13,8 @@ namespace berth::cli {
 /// nullopt: another verb.
 std::optional<http::Request> vmRequestFor(const Arguments& args);
 
-/// Puts the contents of the named files into `vm`: a password without its line end, keys one for each line.
-/// Errors as readInputFiles().
+/// Puts the contents of the named files into `vm`: a password without its line end, keys one for each line,
+/// settings as they are. Errors as readInputFiles(), and InvalidArgument: the settings are no JSON object.
 Result<void> readVmFiles(VmArguments& vm, std::istream& in);
 
 }  // namespace berth::cli
