@@ -4,6 +4,7 @@
 #   holds  A7, B7 and B8: what stopping, deallocating and restarts mean for a GPU
 #   away   a box without libvirt, and libvirt that restarts in the middle
 #   lend   B7: a container uses a lent GPU when its VM wants it back
+#   extension  the GPU driver extension: a bundle fails, is replaced by one that works, outlives a restart, is removed
 #   guest  a Linux guest that boots: its stand-in GPU, its login prompt, a data disk that outlives daemon and libvirtd
 set -uo pipefail
 # shellcheck source-path=SCRIPTDIR source=lib.sh
@@ -243,12 +244,69 @@ agent() { virsh -q -c "$libvirt_uri" qemu-agent-command berth-vm1 "$1" 2>/dev/nu
 agent_answers() { agent '{"execute": "guest-ping"}' >/dev/null; }
 booted() { wait_until 240 agent_answers || fail "the guest's agent does not answer: $(domains)"; }
 
-guest() {
-  local image
+tiny_guest() { # Sets image.
   image=$(timeout 280 "$BERTH_SOURCE_DIR/tools/build-guest-image" tiny "$BERTH_BUILD_DIR/guest-images" 2>"$work/image.log") ||
     skip "the guest image cannot be built here: $(tail -n 1 "$work/image.log")"
-  fresh_vms t4:1
+  fresh_vms t4:1 || return
   expect_status 0 berth size add tiny --vcpus 1 --memory 256 --gpus 1 --gpu-model T4
+}
+
+# A driver that looks for its device: bundle VERSION HOW-IT-INSTALLS HOW-IT-IS-REMOVED.
+bundle() {
+  local folder=$state-vms/drivers/$1
+  mkdir -p "$folder"
+  printf '%s\n' "$2" >"$folder/install.sh"
+  printf '%s\n' "$3" >"$folder/remove.sh"
+  jq -n --arg v "$1" '{type: "NvidiaGpuDriverLinux", version: $v, systems: ["Debian 12"], install: "install.sh",
+    remove: "remove.sh"}' >"$folder/bundle.json"
+  (cd "$folder" && sha256sum install.sh remove.sh >SHA256SUMS)
+}
+
+extension() {
+  local image
+  tiny_guest
+  expect_status 0 berth image add tiny "$image" --specialized
+  expect_status 0 berth size add none --vcpus 1 --memory 256
+  bundle 0.9 "echo 'E: Could not get lock /var/lib/dpkg/lock-frontend'; exit 100" "exit 1"
+  bundle 1.0 "while [ ! -e /go ]; do sleep 0.2; done; touch /installed" "rm /installed"
+  expect_status 0 berth vm create plain --size none --image tiny --network none
+  expect_status 3 berth vm extension add plain
+  expect_err "has no GPU" "berth vm resize plain"
+  expect_status 0 berth vm delete plain
+  expect_status 0 berth vm create vm1 --size tiny --image tiny --network none
+  booted
+  say "A driver that does not install says why, and so it does when it is tried again"
+  expect_status 1 berth vm extension add vm1 --settings '{"driverVersion": "0.9"}' --wait
+  expect_err "package manager" "berth vm extension retry"
+  expect_status 1 berth vm extension retry vm1 gpu-driver --wait
+  expect_json '.[0].state == "Failed" and .[0].attempt == 2 and .[0].outcome.code == 14' berth vm extension list vm1
+  say "An installation goes on in the guest while berthd is killed and started again"
+  expect_status 0 berth vm extension add vm1 --settings '{"driverVersion": "1.0"}'
+  wait_until 60 extension_runs || fail "it does not come to the installer: $("$berth" vm extension list vm1)"
+  kill_daemon
+  start_vm_daemon t4:1 || return
+  say "A stop does not wait for the installer"
+  wait_until 60 extension_runs || fail "it is not gone on with: $("$berth" vm extension list vm1)"
+  local before=$SECONDS
+  stop_daemon
+  [ $((SECONDS - before)) -lt 20 ] || fail "the stop took $((SECONDS - before)) s"
+  start_vm_daemon t4:1 || return
+  in_guest "touch /go" >/dev/null
+  expect_status 0 berth vm extension add vm1 --settings '{"driverVersion": "1.0"}' --wait
+  expect_json '.[0].state == "Succeeded" and .[0].outcome.driverVersion == "1.0"' berth vm extension list vm1
+  expect_same "installed" yes "$(in_guest '[ -e /installed ] && echo yes')"
+  say "Removal runs the bundle's program in the guest"
+  expect_status 0 berth vm extension remove vm1 gpu-driver --wait
+  expect_json '. == []' berth vm extension list vm1
+  expect_same "removed" yes "$(in_guest '[ -e /installed ] || echo yes')"
+  expect_status 0 berth vm delete vm1
+}
+# shellcheck disable=SC2317  # Called by wait_until.
+extension_runs() { "$berth" -o json vm extension list vm1 | jq -e '.[0].percent >= 50' >/dev/null; }
+
+guest() {
+  local image
+  tiny_guest
   say "An image whose checksum is another is refused and leaves nothing"
   expect_status 2 berth image add tiny "$image" --specialized --sha256 "$(printf '0%.0s' {1..64})"
   expect_err "checksum"
@@ -281,13 +339,14 @@ guest() {
 }
 
 case ${1-} in
+  extension) extension ;;
   guest) guest ;;
   lend) lend ;;
   order) order ;;
   holds) holds ;;
   away) away ;;
   *)
-    echo "usage: vms.sh order|holds|away|lend|guest" >&2
+    echo "usage: vms.sh order|holds|away|lend|extension|guest" >&2
     exit 2
     ;;
 esac
