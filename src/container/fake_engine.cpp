@@ -47,6 +47,10 @@ void FakeEngine::setProcess(const ContainerId& id, std::int64_t pid) {
   });
 }
 
+void FakeEngine::startAs(std::int64_t pid) {
+  state_.with([&](State& state) { state.next_pid = pid; });
+}
+
 void FakeEngine::addLog(const ContainerId& id, bool is_stderr, std::string text) {
   state_.with([&](State& state) {
     const auto container = find(state, id);
@@ -162,7 +166,7 @@ Result<void> FakeEngine::start(const ContainerId& id) {
     if (container->status.state == ContainerState::Running) return {};
     container->status.state = ContainerState::Running;
     container->status.started = timeOf(++state.ticks);
-    container->status.pid = ::getpid();
+    container->status.pid = state.next_pid;
     return {};
   });
 }

@@ -9,6 +9,8 @@
 #include <string_view>
 #include <vector>
 
+#include <unistd.h>
+
 #include "base/guarded.h"
 #include "container/engine.h"
 
@@ -42,6 +44,8 @@ class FakeEngine final : public Engine {
   void exitContainer(const ContainerId& id, int exit_code, bool oom_killed = false);
   /// A running container's process is this one from now on.
   void setProcess(const ContainerId& id, std::int64_t pid);
+  /// What is started from now on has this process.
+  void startAs(std::int64_t pid);
   /// Output of a container, for logs().
   void addLog(const ContainerId& id, bool is_stderr, std::string text);
   /// The container is gone, as if someone had removed it behind our back.
@@ -91,6 +95,7 @@ class FakeEngine final : public Engine {
     std::vector<std::string> calls;
     bool unavailable = false;
     int made = 0;
+    std::int64_t next_pid = ::getpid();
     std::int64_t ticks = 0;  // Time, one second for each start and end.
   };
 

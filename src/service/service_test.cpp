@@ -152,6 +152,20 @@ TEST(ServiceTest, AnEndThatTheEngineHasNotNoticedYetIsLookedForAgainEachTime) {
   EXPECT_EQ(box.stateOf("a"), "succeeded");
 }
 
+TEST(ServiceTest, AContainerThatEndedBeforeItCouldBeLookedIntoHasStarted) {
+  Box box(1);
+  const Zombie ended;
+  box.engine.startAs(ended.pid());
+  box.gpus.verifies = false;
+  const auto applied = box.service->apply(job("a", visible("0")), "f", kReally);
+  ASSERT_TRUE(applied);
+  box.settle();
+  EXPECT_EQ(box.stateOf("a"), "running");
+  box.engine.exitContainer(*box.engine.idOf("berth-a-0-c"), 0);
+  box.settle();
+  EXPECT_EQ(box.stateOf("a"), "succeeded");
+}
+
 TEST(ServiceTest, ANameThatIsTakenIsRefusedAndTheSameFileIsUnchanged) {
   Box box(2);
   ASSERT_TRUE(box.service->apply(job("a", visible("0")), "f", kReally));

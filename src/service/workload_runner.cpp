@@ -97,6 +97,12 @@ steady_clock::time_point steadyTime(const Clock& clock, WallTime when) {
   return clock.now() + std::chrono::duration_cast<steady_clock::duration>(when - clock.wallTime());
 }
 
+/// A process that nobody has reaped yet counts: it has no files to look at any more.
+bool hasEnded(std::int64_t pid) {
+  const Result<os::PidFd> process = os::PidFd::open(pid);
+  return !process || process->exited();
+}
+
 }  // namespace
 
 std::string engineName(const ContainerRecord& container) {
@@ -296,7 +302,7 @@ Result<ContainerId> WorkloadRunner::launch(const WorkloadRecord& workload, const
     // One that has ended already had its chance; one that runs must have its GPU.
     if (status && status->state == container::ContainerState::Running) {
       started = parts_.gpus.verify(status->pid, edits);
-      if (!started && !os::PidFd::open(status->pid)) started = {};
+      if (!started && hasEnded(status->pid)) started = {};
     }
   }
   if (!started) {
