@@ -106,7 +106,8 @@ class FakeHypervisor final : public Hypervisor {
                                    Deadline /*deadline*/) override {
     TRY_VOID(called("agentCommand", name));
     TRY(Domain * domain, find(name));
-    if (domain->agent) return domain->agent(command);
+    // A copy: what the agent does may end the domain it belongs to.
+    if (const auto agent = domain->agent) return agent(command);
     return fail(Error{ErrorCode::Unavailable, "no agent in VM " + name.value, "AgentUnavailable", {}});
   }
   Result<os::UniqueFd> console(const VmName& name, Deadline /*deadline*/) override {
